@@ -87,8 +87,10 @@ enum latch_rule_flag {
 	LATCH_RULE_TIMEOUT = 1 << 4,	    /* the application sees a timeout instead of a reset */
 	LATCH_RULE_SOCKETLESS = 1 << 5,	    /* latchd watches every socket: the rule also holds for
 					       packets without a socket */
-	LATCH_RULE_WISHED = 1 << 6, /* of a latch only: its socket has wishes, which audit mode
-				       does not suspend (latch_sockopt.h) */
+	LATCH_RULE_WISHED = 1 << 6,  /* of a latch only: its socket has wishes, which audit mode
+					does not suspend (latch_sockopt.h) */
+	LATCH_RULE_CLOSING = 1 << 7, /* of a latch only: latchd ends its socket for an
+					administrator, whose reason it is then */
 };
 
 /*
@@ -653,6 +655,8 @@ enum latch_control_op {
 	LATCH_CONTROL_FORGET_PEER = 16, /* flow, latch_id: breaks it for good; it has no params any
 					   more */
 	LATCH_CONTROL_SA_UNPROVEN = 17, /* sa, serial: its peer is decided to be unproven */
+	/* flow, latch_id, reasons: LATCH_REASON_ADMIN sets LATCH_RULE_CLOSING, 0 clears it */
+	LATCH_CONTROL_CLOSING = 18,
 };
 
 enum latch_control_result {

@@ -99,7 +99,9 @@ enum latch_option {
 	/*
 	 * Text: a set of peers, by the NAME of its section [peer NAME] in latchd.conf. A wish as
 	 * those above. It counts when the connection begins: a reload of the sets breaks none. A
-	 * name without a section has no peer.
+	 * name without a section has no peer, until a reload brings the section. EINVAL: no section
+	 * can have this name. A name has letters, digits, ".", "_" and "-", and does not begin with
+	 * "-".
 	 */
 	LATCH_OPT_EXPECT_TAG = 25,
 	/*
@@ -208,7 +210,7 @@ enum latch_why {
 	LATCH_WHY_SPD_CHANGE = 33,
 	LATCH_WHY_PEER_DEAD = 34,
 	LATCH_WHY_PEER_REBOOTED = 35,
-	LATCH_WHY_ADMIN = 36,
+	LATCH_WHY_ADMIN = 36,	      /* latchctl break; after the end also latchctl close */
 	LATCH_WHY_REFUSED_LATER = 37, /* began in audit mode, where enforcement refuses it */
 	/* CLOSED: */
 	LATCH_WHY_ENDED = 64, /* with its connection */

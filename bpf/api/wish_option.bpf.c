@@ -25,10 +25,20 @@ struct wished_text {
 	char *to;
 	__u32 length; /* of the text */
 	__u32 size;   /* of the place for it */
+	__u32 is_tag;
 	int err;
 };
 
 /* ---- texts: a callback is verified once, see answer_text.h */
+
+/* The bytes of NAME in [peer NAME], as latchd reads it. */
+static __always_inline int is_of_name(__u8 byte, __u32 at)
+{
+	__u8 letter = byte | 0x20;
+
+	return (letter >= 'a' && letter <= 'z') || (byte >= '0' && byte <= '9') || byte == '.' ||
+	       byte == '_' || (byte == '-' && at);
+}
 
 /* Non-zero ends the loop. A NUL would end the text for others. */
 static long check_byte(__u32 i, struct wished_text *text)
@@ -38,7 +48,8 @@ static long check_byte(__u32 i, struct wished_text *text)
 	if (i >= LATCH_ID_TEXT_MAX || i >= text->length)
 		return 1;
 	from += i;
-	if ((const void *)(from + 1) > text->end || !*from) {
+	if ((const void *)(from + 1) > text->end || (text->is_tag && !is_of_name(*from, i)) ||
+	    !*from) {
 		text->err = -EINVAL;
 		return 1;
 	}
@@ -261,6 +272,7 @@ static __always_inline int set_text(const struct bpf_sockopt *ctx, struct socket
 	} else if (ctx->optname == LATCH_OPT_EXPECT_TAG) {
 		text.to = wish->tag;
 		text.size = sizeof(wish->tag);
+		text.is_tag = 1;
 		term = WISH_TAG;
 	} else if (ctx->optname == LATCH_OPT_EXPECT_LOCAL) {
 		text.to = wish->local;

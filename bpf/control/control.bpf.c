@@ -5,6 +5,7 @@
  * respect to the gates.
  */
 #include "db/association.h"
+#include "db/latch_flags.h"
 #include "db/listener.h"
 #include "db/news.h"
 #include "db/sa_claim.h"
@@ -127,6 +128,24 @@ static OWN_FRAME void control_close(struct latch_control *c)
 		latch_remove(&flow, latch, c->latch_id);
 	latch_closed_event(&flow, &end);
 	news_closed(cookie, &flow, c->latch_id, end.word.raw);
+}
+
+/* While the latch is ESTABLISHED the socket's RST may leave, so it does not break before its end.
+ */
+static OWN_FRAME int control_closing(struct latch_control *c)
+{
+	struct latch_flow flow = c->flow;
+	struct latch *latch = bpf_map_lookup_elem(&latches, &flow);
+
+	c->result = LATCH_CONTROL_NOT_FOUND;
+	if (!latch || READ_ONCE(latch->id) != c->latch_id)
+		return 0;
+	if (c->reasons)
+		latch_set_flag(latch, LATCH_RULE_CLOSING);
+	else
+		latch_clear_flag(latch, LATCH_RULE_CLOSING);
+	c->result = LATCH_CONTROL_DONE;
+	return 0;
 }
 
 static OWN_FRAME void control_reap(struct latch_control *c)
@@ -430,6 +449,9 @@ int latch_control(struct latch_control *c)
 		return 0;
 	case LATCH_CONTROL_CLOSE:
 		control_close(c);
+		return 0;
+	case LATCH_CONTROL_CLOSING:
+		control_closing(c);
 		return 0;
 	case LATCH_CONTROL_FORGET_PEER:
 		control_forget_peer(c);

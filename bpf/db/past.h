@@ -76,6 +76,14 @@ static __always_inline int tells_nothing(const struct socket_past *past)
 	return !past->params_known && !past->reasons;
 }
 
+/* An end in order stays one, also if an administrator closed the latch at the same time. */
+static __always_inline void past_note_close(struct socket_past *past, const struct latch *latch)
+{
+	if (past->aborted && READ_ONCE(latch->rule_flags) & LATCH_RULE_CLOSING &&
+	    READ_ONCE(latch->id) == past->id)
+		past->reasons |= LATCH_REASON_ADMIN;
+}
+
 /*
  * Copies the latch, of latch_read(), before it is released. A global function: the verifier checks
  * it once. Returns 0.

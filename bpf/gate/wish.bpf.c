@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* Does the SA of a packet fulfil the wishes of the application for its socket? */
 #include "gate/wish.h"
+#include "db/latch_flags.h"
 #include "db/past.h"
 #include "db/peer_sets.h"
 #include "latch_strength.h"
@@ -242,26 +243,6 @@ __noinline int wish_check_loose(struct passage *p, const struct datagram_socket 
 	return drop(LATCH_DROP_REQUIRED, p, NULL);
 }
 
-/* rule_flags, with its neighbours, is one word. */
-union word_of_flags {
-	struct {
-		__u8 disposition, rule_flags, spd, rule_set;
-	};
-	__u32 word;
-};
-
-_Static_assert(__builtin_offsetof(struct latch, disposition) % 4 == 0 &&
-		       __builtin_offsetof(struct latch, rule_flags) ==
-			       __builtin_offsetof(struct latch, disposition) + 1,
-	       "a word of their own");
-
-static __always_inline void set_wished(struct latch *latch)
-{
-	union word_of_flags flag = {.rule_flags = LATCH_RULE_WISHED};
-
-	__sync_fetch_and_or((__u32 *)&latch->disposition, flag.word);
-}
-
 /* Another socket of the flow may have made the latch: it has no wish, and answers by itself. */
 static __always_inline int has_latch(const struct passage *p, const struct latch *latch)
 {
@@ -290,7 +271,7 @@ __noinline int wish_keep(struct passage *p, struct latch *latch)
 		return 0;
 	if (audited)
 		WRITE_ONCE(latch->unproven, latch->unproven | LATCH_UNPROVEN_AUDITED);
-	set_wished(latch);
+	latch_set_flag(latch, LATCH_RULE_WISHED);
 	return 0;
 }
 

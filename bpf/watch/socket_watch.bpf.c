@@ -120,6 +120,7 @@ static OWN_FRAME int keep_past(struct bpf_sock_ops *ops, const struct latch_flow
 	past_fill(past, flow, latch, id);
 	past->peer_ended = peer_has_ended(ops);
 	past->aborted = !is_orderly(past, ops->args[0]) || error_of(ops);
+	past_note_close(past, latch);
 	if (tells_nothing(past))
 		forget_past(ops);
 	return 0;

@@ -183,6 +183,24 @@ static bool has_member(struct json_object *latch, const char *path, const char *
 	return false;
 }
 
+void filter_tell_unknown(const struct filter *filter, struct json_object *document)
+{
+	const struct filter_condition *condition;
+	size_t i;
+
+	/* An earlier latchd does not tell its sets. */
+	for (i = 0; view_member(document, "sets") && i < filter->count; i++) {
+		condition = &filter->conditions[i];
+		if (!strcmp(condition->field->name, "tag") &&
+		    !has_member(document, "sets", condition->value))
+			ctl_fail(
+				CTL_EXIT_OK,
+				"list: no set of peers has the name \"%s\"; latchd.conf(5) has the "
+				"sections [peer NAME]",
+				condition->value);
+	}
+}
+
 static bool holds(const struct filter_condition *condition, struct json_object *latch)
 {
 	const struct filter_field *field = condition->field;

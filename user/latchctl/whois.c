@@ -30,9 +30,9 @@ struct whois {
 
 /* Rows that differ in their protocol or namespace only are different connections. */
 static const struct table_column columns[] = {
-	{"ID", 0, 0, 0},	 {"STATE", 0, 0, 0}, {"PEER", 12, 0, 8},  {"LOCAL ID", 12, 3, 0},
-	{"CONNECTION", 8, 4, 0}, {"PROTO", 0, 0, 0}, {"NETNS", 10, 0, 6}, {"LOCAL", 0, 0, 15},
-	{"REMOTE", 0, 0, 15},	 {"AGE", 0, 1, 0},   {"WHY", 0, 2, 0},
+	{"ID", 0, 0, 0},	{"STATE", 0, 0, 0},	 {"PEER", 12, 0, 8}, {"TAGS", 8, 3, 0},
+	{"LOCAL ID", 12, 4, 0}, {"CONNECTION", 8, 5, 0}, {"PROTO", 0, 0, 0}, {"NETNS", 10, 0, 6},
+	{"LOCAL", 0, 0, 15},	{"REMOTE", 0, 0, 15},	 {"AGE", 0, 1, 0},   {"WHY", 0, 2, 0},
 };
 
 #define COLUMN_COUNT (sizeof(columns) / sizeof(columns[0]))
@@ -110,6 +110,7 @@ static struct json_object *row_of(struct json_object *latch)
 		{"peer", "answer.peer"},
 		{"local_id", "answer.local_id"},
 		{"connection", "answer.connection"},
+		{"tags", "answer.tags"},
 		{"proto", "proto"},
 		{"netns", "netns"},
 		{"netns_name", "netns_name"},
@@ -145,12 +146,14 @@ static bool select_connections(void *context, struct json_object *document)
 /* Without a state: sockets of this kind are not served. */
 static void add_connection(struct table *table, struct json_object *row)
 {
-	char endpoint[VIEW_ENDPOINT_MAX], age[64];
+	char endpoint[VIEW_ENDPOINT_MAX], age[64], tags[1100];
 	const char *state = view_text_or(row, "state", "not-served");
 
 	table_add(table, STYLE_PLAIN, view_text_or(row, "id", "?"));
 	table_add(table, strcmp(state, "established") ? STYLE_WARN : STYLE_GOOD, state);
 	table_add(table, STYLE_PLAIN, view_text_or(row, "peer.id", "-"));
+	view_joined(tags, sizeof(tags), row, "tags", "-");
+	table_add(table, STYLE_PLAIN, tags);
 	table_add(table, STYLE_PLAIN, view_text_or(row, "local_id", "-"));
 	table_add(table, STYLE_PLAIN, view_text_or(row, "connection", "-"));
 	table_add(table, STYLE_PLAIN, view_text_or(row, "proto", "-"));

@@ -26,6 +26,7 @@ struct asked {
 	struct latch_info info;
 	struct latch_party party; /* of the peer; 0 where it is not known */
 	char peer[LATCH_TEXT_MAX], local[LATCH_TEXT_MAX], connection[LATCH_TEXT_MAX];
+	char tags[LATCH_TAGS_MAX]; /* each with a line feed behind it */
 	uint64_t netns;
 	int protocol;
 };
@@ -95,17 +96,24 @@ static int ask_party(int fd, struct latch_party *ret)
 	return err == -ENODATA ? 0 : err;
 }
 
+static int ask_tags(int fd, struct asked *ret)
+{
+	int length = latch_tags(fd, ret->tags, sizeof(ret->tags));
+
+	return length == -ENODATA || length > 0 ? 0 : length;
+}
+
 static int ask_texts(int fd, struct asked *ret)
 {
 	int err = ask_party(fd, &ret->party);
 
+	err = err ? err : ask_tags(fd, ret);
 	err = err ? err : ask_text(latch_peer, fd, ret->peer);
-
 	err = err ? err : ask_text(latch_local, fd, ret->local);
 	return err ? err : ask_text(latch_connection, fd, ret->connection);
 }
 
-/* The texts are of the latch of info if it is the same behind them. */
+/* The texts are of the latch of info if it is the same behind them. EAGAIN: the sets change. */
 static int ask_until_whole(int fd, struct asked *ret)
 {
 	struct latch_info again;
@@ -114,6 +122,8 @@ static int ask_until_whole(int fd, struct asked *ret)
 	for (i = 0; i < ROUNDS_MAX; i++) {
 		err = latch_info(fd, &ret->info, sizeof(ret->info));
 		err = err ? err : ask_texts(fd, ret);
+		if (err == -EAGAIN)
+			continue;
 		err = err ? err : latch_info(fd, &again, sizeof(again));
 		if (err)
 			return err;
@@ -195,6 +205,19 @@ static void add_peer(struct json_object *row, const char *text, const struct lat
 	json_object_object_add(row, "peer", peer);
 }
 
+static void add_tags(struct json_object *row, const struct asked *asked)
+{
+	struct json_object *tags = json_object_new_array();
+	const char *at = asked->tags;
+	int length;
+
+	for (; *at; at += length + (at[length] == '\n')) {
+		length = (int)strcspn(at, "\n");
+		json_object_array_add(tags, json_object_new_string_len(at, length));
+	}
+	json_object_object_add(row, "tags", tags);
+}
+
 /* Port 0: there is no such end. */
 static void add_end(struct json_object *row, const char *name, const struct latch_info *info,
 		    const __u8 *address, __u16 port)
@@ -240,6 +263,7 @@ static struct json_object *row_of(const struct asked *asked)
 	add_peer(row, asked->peer, &asked->party);
 	add_text(row, "local_id", asked->local);
 	add_text(row, "connection", asked->connection);
+	add_tags(row, asked);
 	add_text(row, "proto", ulp_name((uint8_t)asked->protocol));
 	json_object_object_add(row, "netns", json_object_new_int64((int64_t)asked->netns));
 	json_object_object_add(row, "netns_name", NULL);

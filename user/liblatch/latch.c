@@ -395,7 +395,7 @@ const char *latch_why_text(int why)
 	case LATCH_WHY_PEER_REBOOTED:
 		return "the peer has rebooted";
 	case LATCH_WHY_ADMIN:
-		return "an administrator broke the latch";
+		return "an administrator broke or closed the latch";
 	case LATCH_WHY_REFUSED_LATER:
 		return "enforcement refuses the connection, which began in audit mode";
 	case LATCH_WHY_ENDED:

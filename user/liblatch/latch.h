@@ -76,9 +76,10 @@ int latch_tags(int fd, char *text, size_t size);
 /*
  * Call it when read() has returned 0. An end of file alone does not show that the peer has ended
  * the connection (section 2.2): another call may have taken the error. 0: the latched peer has
- * ended it in order. -EKEYREVOKED: the latch was broken, or latchd has removed it. -ECONNRESET:
- * ended by a reset, a timeout or `latchctl close`. -ENOKEY: no latch has proven a peer for the whole connection. -EAGAIN: the peer has
- * not ended it (a UDP peer never does). One system call.
+ * ended it in order. -EKEYREVOKED: the latch was broken, also by `latchctl close`, or latchd has
+ * removed it. -ECONNRESET: ended by a reset, a timeout or an abort. -ENOKEY: no latch has proven a
+ * peer for the whole connection. -EAGAIN: the peer has not ended it (a UDP peer never does). One
+ * system call.
  */
 int latch_end(int fd);
 
@@ -88,7 +89,10 @@ int latch_end(int fd);
  */
 int latch_same_peer(int fd, int other);
 
-/* The sentence of an enum latch_why, as "the SA is of another peer". Never NULL; not to be freed.
+/*
+ * The sentence of an enum latch_why, as "the SA is of another peer". Never NULL; not to be freed.
+ * Of -ENOKEY, -EKEYREJECTED and -EKEYREVOKED show this, with why of latch_info(): strerror() speaks
+ * of keys.
  */
 const char *latch_why_text(int why);
 
@@ -115,7 +119,8 @@ int latch_expect_local(int fd, const char *text);
 
 /*
  * The name of one set: as latch_tags() tells it, without the line feed, of at most 31 bytes. It
- * counts when the connection begins. A set that does not exist is no error: it has no peer.
+ * counts when the connection begins. A set that does not exist is no error: it has no peer until a
+ * reload brings it. -EINVAL: no set can have this name, as with a line feed or a blank.
  */
 int latch_expect_tag(int fd, const char *name);
 

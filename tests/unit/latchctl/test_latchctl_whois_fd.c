@@ -134,9 +134,9 @@ Test(latchctl_whois_fd, the_socket_of_the_other_process_answers_and_not_the_call
 
 Test(latchctl_whois_fd, json_has_the_members_of_whois_by_ends)
 {
-	static const char *const members[] = {"id",	    "state",	  "why",    "peer",
-					      "local_id",   "connection", "proto",  "netns",
-					      "netns_name", "local",	  "remote", "created"};
+	static const char *const members[] = {
+		"id",	 "state",      "why",	"peer",	  "local_id", "connection", "proto",
+		"netns", "netns_name", "local", "remote", "created",  "tags"};
 	struct pair pair = connect_pair(IPV4, IPV4, NULL);
 	struct latch_flow flow = latch_socket(pair.server, &d);
 	pid_t pid = process_with(pair.server, 0);
@@ -149,8 +149,8 @@ Test(latchctl_whois_fd, json_has_the_members_of_whois_by_ends)
 	cr_expect_eq(view_number(document, "schema"), CTL_SCHEMA);
 	cr_assert_eq(view_count(document, "connections"), 1);
 	row = view_element(document, "connections", 0);
-	cr_expect_eq(json_object_object_length(row), 12);
-	for (i = 0; i < 12; i++)
+	cr_expect_eq(json_object_object_length(row), 13);
+	for (i = 0; i < 13; i++)
 		cr_expect(json_object_object_get_ex(row, members[i], NULL), "%s", members[i]);
 	snprintf(id, sizeof(id), "%llx", (unsigned long long)latch_of(&flow).id);
 	cr_expect_str_eq(view_text(row, "id"), id);
@@ -165,6 +165,45 @@ Test(latchctl_whois_fd, json_has_the_members_of_whois_by_ends)
 	cr_expect_eq(view_number(row, "local.port"), flow.local_port);
 	cr_expect_eq(view_number(row, "remote.port"), flow.remote_port);
 	json_object_put(document);
+	end_process(pid);
+	close_pair(&pair);
+}
+
+/* Sets of both halves: c is of the first, d of two. */
+static void put_tags(const struct peer *peer, uint32_t sets)
+{
+	struct latch_peer_sets names = {.names = {"web", "db", "ops"}};
+	struct latch_peer_facts facts = {.sets = {sets, sets}};
+	uint32_t half;
+
+	for (half = 0; half < 2; half++)
+		cr_assert_eq(bpf_map_update_elem(maps.peer_sets, &half, &names, BPF_ANY), 0);
+	cr_assert_eq(bpf_map_update_elem(maps.peer_facts, &peer->identity, &facts, BPF_ANY), 0);
+}
+
+static void expect_tags(pid_t pid, const char *row, const char *json)
+{
+	struct result result = whois_at(pid, AT_TEXT, false);
+
+	cr_expect(has(result.out, row), "%s in %s", row, result.out);
+	result = whois_at(pid, AT_TEXT, true);
+	cr_expect(has(result.out, json), "%s in %s", json, result.out);
+}
+
+Test(latchctl_whois_fd, the_tags_of_the_peer_are_in_row_and_json)
+{
+	struct pair pair = connect_pair(IPV4, IPV4, NULL);
+	struct latch_flow flow = latch_socket(pair.server, &d);
+	pid_t pid = process_with(pair.server, 0);
+
+	put_tags(&c, 1);
+	expect_tags(pid, " - ", "\"tags\":[]");
+	put_tags(&d, 6);
+	expect_tags(pid, "db,ops", "\"tags\":[\"db\",\"ops\"]");
+	put_tags(&d, 4);
+	expect_tags(pid, " ops ", "\"tags\":[\"ops\"]");
+	cr_assert_eq(latch_close(&maps, &flow, latch_of(&flow).id), LATCH_CONTROL_DONE);
+	expect_tags(pid, " - ", "\"tags\":[]");
 	end_process(pid);
 	close_pair(&pair);
 }

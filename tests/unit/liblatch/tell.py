@@ -4,6 +4,9 @@
     tell.py FD | tell.py --missing latch_sockopt.h
     tell.py --wish FD       sets each wish
     tell.py --connect FD ADDR PORT | tell.py --accept FD
+    tell.py --same FD FD    have both sockets the same peer?
+    tell.py --words FD      the errors of wrong arguments, and of a wish that comes too late
+    tell.py --class FD NAME
 """
 import os
 import re
@@ -88,8 +91,39 @@ def wish(sock):
             print(f"{name}=not empty")
 
 
+def same(sock, other):
+    print(f"same={asked(lambda one: latch.same_peer(one, socket.socket(fileno=int(other))), sock)}")
+
+
+def words(sock):
+    """The text of each error."""
+    for name, call in (("state_int", lambda: latch.state(sock.fileno())), ("peer_bytes", lambda: latch.peer(b"3")),
+                       ("require_int", lambda: latch.require(sock.fileno())),
+                       ("connect_int", lambda: latch.connect(sock.fileno(), ("127.0.0.1", 1))),
+                       ("accept_int", lambda: latch.accept(sock.fileno())),
+                       ("expect_bytes", lambda: latch.expect_peer(sock, b"c.example")),
+                       ("expect_int", lambda: latch.expect_tag(sock, 3)),
+                       ("class_bytes", lambda: latch.expect_class(sock, b"psk")),
+                       ("class_word", lambda: latch.expect_class(sock, "pubkey")),
+                       ("late", lambda: latch.expect_peer(sock, "c.example"))):
+        try:
+            print(f"{name}=none: {call()}")
+        except (TypeError, ValueError, OSError) as error:
+            print(f"{name}={type(error).__name__}: {error}")
+
+
+def of_class(sock, name):
+    print(f"class={asked(lambda one: latch.expect_class(one, name), sock)}")
+
+
 def connect(sock, address, port):
-    print(f"connect={asked(lambda one: latch.connect(one, (address, int(port))), sock)}")
+    def call(one):
+        try:
+            return latch.connect(one, (address, int(port)))
+        except OSError as error:
+            print(f"words={error.strerror}")
+            raise
+    print(f"connect={asked(call, sock)}")
 
 
 def accept(listener):
@@ -106,7 +140,8 @@ if sys.argv[1] == "--missing":
         for difference in differences(file.read()):
             print(*difference)
 elif sys.argv[1].startswith("--"):
-    {"--wish": wish, "--connect": connect, "--accept": accept}[sys.argv[1]](
+    {"--wish": wish, "--connect": connect, "--accept": accept, "--same": same, "--words": words,
+     "--class": of_class}[sys.argv[1]](
         socket.socket(fileno=int(sys.argv[2])), *sys.argv[3:])
 else:
     tell(socket.socket(fileno=int(sys.argv[1])))

@@ -325,6 +325,84 @@ static void expect_all_wishes(int fd)
 	cr_expect_eq(memcmp(&least, &wished, sizeof(least)), 0);
 }
 
+/* ---- two connections, and wrong arguments */
+
+static void expect_same(int fd, int other, const char *answer)
+{
+	char text[16];
+	int copy = dup(other);
+
+	snprintf(text, sizeof(text), "%d", copy);
+	tell_as("--same", fd, text);
+	expect_line("same", answer);
+	close(copy);
+}
+
+Test(latch_py, L_6_3_1_two_connections_have_the_same_peer_or_not)
+{
+	struct pair pair = connect_pair(IPV4, IPV4, NULL), other = connect_pair(IPV6, IPV6, NULL);
+	struct latch_flow flow = latch_socket(other.client, &c);
+	struct latch_params params;
+	uint32_t index = c.params;
+
+	latch_socket(pair.client, &c);
+	latch_socket(pair.server, &d);
+	expect_same(pair.client, other.client, "True");
+	expect_same(pair.client, pair.server, "False");
+	expect_same(pair.client, other.server, text_of_errno(ENOKEY));
+	expect_same(other.server, pair.client, text_of_errno(ENOKEY));
+	break_latch(&flow, LATCH_REASON_SA_CONFLICT);
+	expect_same(pair.client, other.client, text_of_errno(ENOKEY));
+	cr_assert_eq(bpf_map_lookup_elem(maps.params, &index, &params), 0);
+	params.local_id = d.local;
+	index = d.params;
+	cr_assert_eq(bpf_map_update_elem(maps.params, &index, &params, BPF_ANY), 0);
+	expect_same(pair.client, pair.server, "False"); /* of one peer, to two local identities */
+	close_pair(&pair);
+	close_pair(&other);
+}
+
+Test(latch_py, a_wrong_argument_or_a_late_wish_is_shown_in_words)
+{
+	static const char socket_words[] = "; socket.socket(fileno=fd) makes one of a descriptor";
+	static const char *const of_int[] = {"state_int", "require_int", "connect_int",
+					     "accept_int"};
+	struct pair pair = connect_pair(IPV4, IPV4, NULL);
+	char text[160];
+	size_t i;
+
+	tell_as("--words", pair.client, "");
+	snprintf(text, sizeof(text), "TypeError: expected a socket, not int%s", socket_words);
+	for (i = 0; i < sizeof(of_int) / sizeof(of_int[0]); i++)
+		expect_line(of_int[i], text);
+	snprintf(text, sizeof(text), "TypeError: expected a socket, not bytes%s", socket_words);
+	expect_line("peer_bytes", text);
+	expect_line("expect_bytes", "TypeError: expected a str, as \"c.example\", not bytes");
+	expect_line("expect_int", "TypeError: expected a str, as \"c.example\", not int");
+	expect_line("class_bytes", "TypeError: expected a Class or its name, not bytes");
+	expect_line("class_word",
+		    "ValueError: no class \"pubkey\"; expected one of psk, public-key, eap");
+	snprintf(text, sizeof(text),
+		 "OSError: [Errno %d] the socket is already connected or listening, or has "
+		 "datagrams: wish before connect(), listen() and, of UDP, bind()",
+		 EISCONN);
+	expect_line("late", text);
+	close_pair(&pair);
+}
+
+Test(latch_py, a_class_is_wished_by_its_name)
+{
+	static const char *const names[] = {"psk", "public-key", "eap"};
+	int fd = tcp_socket(IPV4), i;
+
+	for (i = 0; i < 3; i++) {
+		tell_as("--class", fd, names[i]);
+		expect_line("class", "None");
+		cr_expect_eq(get_int(fd, LATCH_OPT_EXPECT_CLASS), LATCH_CLASS_PSK + i);
+	}
+	close(fd);
+}
+
 static const char *const wishes[] = {"require",	     "expect_peer", "expect_connection",
 				     "expect_local", "expect_tag",  "expect_class",
 				     "disposition",  "bypass",	    "quality"};
@@ -420,6 +498,7 @@ Test(latch_py, a_socket_without_a_wish_is_not_connected_and_accepts_nothing)
 
 	latch_before(listener, client);
 	expect_connect(client, listener, ENOKEY);
+	expect_line("words", "the socket has no wish");
 	cr_expect_eq(tcp_state_of(client), TCP_CLOSE);
 	plain = connect_to(IPV4, listener, NULL);
 	wait_for(is_readable(listener));
@@ -439,6 +518,7 @@ Test(latch_py, a_connection_without_a_latch_is_an_error_at_both_ends)
 	cr_assert_eq(listen(listener, 8), 0);
 	cr_assert_eq(set_int(client, LATCH_OPT_REQUIRE, 1), 0);
 	expect_connect(client, listener, ENOKEY);
+	expect_line("words", "no latch that proves a peer: REQUIRED");
 	expect_accept_fails(listener);
 	cr_expect_eq(recv(client, &byte, 1, 0), 0, "closed");
 	close(client);

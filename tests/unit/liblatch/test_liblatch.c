@@ -286,6 +286,25 @@ Test(liblatch, an_abort_without_a_break_is_no_orderly_end)
 	close_pair(&pair);
 }
 
+/* latchd marks the latch, and ends the socket. */
+Test(liblatch, the_end_by_an_administrator_differs_from_a_reset)
+{
+	struct pair pair = latched_pair(&c, &d);
+	struct latch_flow flow = flow_of(pair.client);
+	struct latch_info info;
+
+	cr_assert_eq(latch_closing(&maps, &flow, latch_of(&flow).id, true), LATCH_CONTROL_DONE);
+	cr_expect_eq(latch_end(pair.client), -EAGAIN);
+	destroy(pair.client);
+	cr_assert_eq(pending_error(pair.client), ECONNABORTED);
+	cr_expect_eq(latch_end(pair.client), -EKEYREVOKED);
+	cr_assert_eq(latch_info(pair.client, &info, sizeof(info)), 0);
+	cr_expect_str_eq(latch_why_text(info.why), "an administrator broke or closed the latch");
+	wait_for(tcp_state_of(pair.server) == TCP_CLOSE);
+	cr_expect_eq(latch_end(pair.server), -ECONNRESET);
+	close_pair(&pair);
+}
+
 Test(liblatch, an_end_in_clear_or_in_audit_mode_proves_nothing)
 {
 	struct pair clear = connect_pair(IPV4, IPV4, NULL), pair = latched_pair(&c, &d);

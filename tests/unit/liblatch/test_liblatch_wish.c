@@ -358,7 +358,8 @@ Test(liblatch_wish, R_2_3_18_connect_says_whether_the_peer_or_the_latch_is_missi
 }
 
 /* Without latchd nothing ends it before. */
-static void check_timed_out(int listener, const struct peer *under, int error, enum latch_why why)
+static void check_timed_out(int listener, const struct peer *under, int error, enum latch_why why,
+			    const char *text)
 {
 	struct address there = name_of(listener, getsockname);
 	int fd = bound_socket(IPV4, NULL), once = 1;
@@ -374,6 +375,7 @@ static void check_timed_out(int listener, const struct peer *under, int error, e
 	cr_expect_eq(latch_connect(fd, &there.any, there.length), error);
 	cr_assert_eq(latch_info(fd, &info, sizeof(info)), 0);
 	cr_expect_eq(info.why, why, "%u", info.why);
+	cr_expect_str_eq(latch_why_text(info.why), text);
 	close(fd);
 }
 
@@ -382,10 +384,12 @@ Test(liblatch_wish, a_connect_that_times_out_without_latchd_says_what_is_missing
 	int listener = start_listener(IPV4, NULL);
 
 	attach_gates();
-	check_timed_out(listener, NULL, -ENOKEY, LATCH_WHY_REQUIRED);
+	check_timed_out(listener, NULL, -ENOKEY, LATCH_WHY_REQUIRED,
+			"a latch is required, and there is none");
 	make_esp("ip", "tcp", port_of(listener));
-	check_timed_out(listener, &d, -EKEYREJECTED, LATCH_WHY_PEER);
-	check_timed_out(listener, &c, -ETIMEDOUT, LATCH_WHY_ENDED);
+	check_timed_out(listener, &d, -EKEYREJECTED, LATCH_WHY_PEER,
+			"the SA is of another peer than the expected one");
+	check_timed_out(listener, &c, -ETIMEDOUT, LATCH_WHY_ENDED, "the connection has ended");
 	close(listener);
 }
 

@@ -19,7 +19,8 @@ TOP = os.path.realpath(os.path.join(os.path.dirname(__file__), "../../.."))
 BUILD = os.environ.get("BUILD", os.path.join(TOP, "build"))
 ROFF = ((r"\e", "\\"), (r"\-", "-"), (r"\(aq", "'"), (r"\(dq", '"'), (r"\&", ""))
 # An example may use what its text has introduced.
-FUNCTION = """#include <latch.h>
+FUNCTION = """#include <errno.h>
+#include <latch.h>
 #include <latch_sockopt.h>
 #include <stdbool.h>
 #include <stdio.h>

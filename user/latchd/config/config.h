@@ -53,6 +53,7 @@ struct config_peer {
 
 #define CONFIG_PEER_TERMS_MAX 1024
 #define CONFIG_PEER_TEXT_MAX  65536 /* of all terms, with their NULs */
+#define CONFIG_HASH_LINES_MAX 16
 
 /* A line id = or host = of a set. */
 struct config_peer_term {
@@ -101,6 +102,9 @@ struct config {
 	/* The first rule that matches decides. */
 	size_t rule_count;
 	struct config_rule rules[LATCH_RULES_MAX];
+	/* Lines with a "#" within their value, which may be meant as a comment: the first ones. */
+	size_t hash_line_count;
+	unsigned int hash_lines[CONFIG_HASH_LINES_MAX];
 };
 
 #endif

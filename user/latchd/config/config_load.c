@@ -137,6 +137,16 @@ static void read_heading(struct config_parser *parser, const char *line)
 
 /* ---- lines ---- */
 
+/* Behind a value libinih ends a line at " ;" only. */
+static void note_hash(struct config_parser *parser, const char *value)
+{
+	struct config *config = parser->config;
+
+	if (config->hash_line_count < CONFIG_HASH_LINES_MAX &&
+	    (strstr(value, " #") || strstr(value, "\t#")))
+		config->hash_lines[config->hash_line_count++] = parser->line;
+}
+
 /* For libinih: 1 = continue, 0 = this line is wrong. The section that libinih reports is
  * ignored. */
 static int read_key(void *context, const char *section, const char *name, const char *value)
@@ -146,6 +156,7 @@ static int read_key(void *context, const char *section, const char *name, const 
 	(void)section;
 	if (parser->failed_line)
 		return 0;
+	note_hash(parser, value);
 	if (parser->section == CONFIG_SECTION_NONE)
 		config_fail(parser, parser->line,
 			    "a key before the first section; expected " CONFIG_HEADINGS

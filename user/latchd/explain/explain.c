@@ -136,6 +136,31 @@ static void check_terms(const struct explain_sources *sources, struct explanatio
 		e->sas[i].refused = refuses(sources, &sources->rules[e->rule].rule, &e->sas[i].sa);
 }
 
+/* Another latchd may have given the owner other numbers. */
+static bool is_same_owner(const struct history_side *one, const struct history_side *other)
+{
+	return one->known && other->known && !memcmp(&one->peer, &other->peer, sizeof(one->peer)) &&
+	       !memcmp(&one->local, &other->local, sizeof(one->local)) &&
+	       !memcmp(&one->params.qop, &other->params.qop, sizeof(one->params.qop));
+}
+
+/* The wish itself is in the socket only: the event has what the SA of its packet lacked. */
+static void check_wish(const struct explain_sources *sources, struct explanation *e)
+{
+	const struct history_packet *packet = &e->record.packet;
+	struct history_side side;
+	size_t i;
+
+	if (e->found != EXPLAIN_REFUSED || !history_packet_lacks_wish(packet))
+		return;
+	e->wish = packet->wish;
+	for (i = 0; packet->wish != LATCH_WHY_REQUIRED && i < e->sa_count && i < EXPLAIN_SAS_MAX;
+	     i++) {
+		history_side_of(sources->identities, e->sas[i].sa.word.params, &side);
+		e->sas[i].unwished = is_same_owner(&side, &packet->owner);
+	}
+}
+
 /* The gate does not know which end has opened the flow of a UDP socket. */
 static enum latch_direction direction_of_rule(const struct explanation *e)
 {
@@ -305,6 +330,7 @@ int explain_subject(const struct explain_sources *sources, const struct explain_
 	if (err)
 		return err;
 	check_terms(sources, e);
+	check_wish(sources, e);
 	complete_record(sources, e);
 	explain_decide(e, clock_boot_ns(), sources->pending_limit_ns);
 	return 0;

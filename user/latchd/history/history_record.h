@@ -38,6 +38,14 @@ struct history_packet {
 	struct history_side owner;
 };
 
+/* True: a wish of its application refused it. Other reasons refuse a flow without a wish, too. */
+static inline bool history_packet_lacks_wish(const struct history_packet *packet)
+{
+	return packet->wish &&
+	       (packet->drop == LATCH_DROP_REQUIRED || packet->drop == LATCH_DROP_IDENTITY ||
+		packet->drop == LATCH_DROP_QOP);
+}
+
 /* A break that has healed. It explains no present drop. */
 struct history_former {
 	uint8_t reason; /* 0: there was none */

@@ -249,14 +249,6 @@ static void on_contested(const struct history_record *record, struct explain_tex
 	NEXT("%s", NEXT_CONTESTED);
 }
 
-/* Other reasons refuse a flow without a wish, too. */
-static bool is_of_wish(const struct history_packet *packet)
-{
-	return packet->wish &&
-	       (packet->drop == LATCH_DROP_REQUIRED || packet->drop == LATCH_DROP_IDENTITY ||
-		packet->drop == LATCH_DROP_QOP);
-}
-
 static void on_wish(const struct history_record *record, struct explain_texts *ret)
 {
 	char owner[NAME_SIZE];
@@ -273,8 +265,7 @@ static void on_wish(const struct history_record *record, struct explain_texts *r
 	if (packet->wish == LATCH_WHY_REQUIRED)
 		NEXT("%s", NEXT_UNATTRIBUTED);
 	else
-		NEXT("find out which peer should have the remote address: latchctl sa; or change "
-		     "what the application expects: latch(7)");
+		NEXT("%s", NEXT_WISH);
 }
 
 static void on_required(const struct history_record *record, struct explain_texts *ret)
@@ -318,7 +309,7 @@ static void on_terms(const struct history_record *record, struct explain_texts *
 static void on_drop_reason(const struct history_record *record, struct explain_texts *ret)
 {
 	ret->code = latch_drop_name(record->packet.drop);
-	if (is_of_wish(&record->packet)) {
+	if (history_packet_lacks_wish(&record->packet)) {
 		on_wish(record, ret);
 		return;
 	}

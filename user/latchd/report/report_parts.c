@@ -167,6 +167,18 @@ void report_tags(struct json_writer *w, const struct report_source *source, uint
 	json_array_end(w);
 }
 
+void report_sets(struct json_writer *w, const struct report_source *source)
+{
+	const char *name;
+	unsigned int i;
+
+	json_key(w, "sets");
+	json_array_begin(w);
+	for (i = 0; (name = identities_set_name(source->identities, i)); i++)
+		json_string(w, name);
+	json_array_end(w);
+}
+
 void report_local_id(struct json_writer *w, const struct report_source *source, uint16_t params)
 {
 	const struct latch_identity *local = identity_of(source, params, true);

@@ -12,12 +12,17 @@ struct table_walk {
 	struct latch_settings settings;
 };
 
+static void rows_begin(struct json_writer *w, const char *rows)
+{
+	json_key(w, rows);
+	json_array_begin(w);
+}
+
 static void begin(struct json_writer *w, const char *rows)
 {
 	json_object_begin(w);
 	json_member_uint(w, "schema", REPORT_SCHEMA);
-	json_key(w, rows);
-	json_array_begin(w);
+	rows_begin(w, rows);
 }
 
 /* True: the document is whole, or failed. */
@@ -114,6 +119,14 @@ static int write_latch(void *context, const struct latch_flow *flow, const struc
 	return w->error;
 }
 
+static void list_begin(struct json_writer *w, const struct report_source *source)
+{
+	json_object_begin(w);
+	json_member_uint(w, "schema", REPORT_SCHEMA);
+	report_sets(w, source);
+	rows_begin(w, "latches");
+}
+
 bool report_list(struct json_writer *w, const struct report_source *source,
 		 struct map_cursor *cursor)
 {
@@ -121,7 +134,7 @@ bool report_list(struct json_writer *w, const struct report_source *source,
 
 	report_fail(w, settings_read(source->maps, &walk.settings));
 	if (!cursor->begun)
-		begin(w, "latches");
+		list_begin(w, source);
 	return end_part(w, cursor, latches_walk_part(source->maps, cursor, write_latch, &walk));
 }
 

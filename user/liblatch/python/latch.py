@@ -9,8 +9,8 @@
     latch.expect_peer(sock, "c.example")    # before connect() or listen()
     latch.connect(sock, address)            # to c.example, or not at all
 
-Each function takes a socket, which stays the caller's, and asks the kernel once. No library and no
-privilege is needed. latch(7) has the meaning of each answer. Of a UDP socket only what is
+Each function takes a socket (no number of a descriptor), which stays the caller's, and asks the kernel once.
+No library and no privilege is needed. latch(7) has the meaning of each answer. Of a UDP socket only what is
 read after ESTABLISHED is the peer's.
 
 Unavailable: no latchd serves this socket, and nothing is known. Other errors are those of latch(7):
@@ -144,7 +144,16 @@ Party = namedtuple("Party", "id connection number auth_class key")
 Party.__doc__ = """struct latch_party. auth_class is a Class; ANY is "not known". key is SHA-256, or None."""
 
 
-def _called(call, *arguments):
+def _call_of(sock, name):
+    call = getattr(sock, name, None)
+    if call is None:
+        raise TypeError(f"expected a socket, not {type(sock).__name__}; "
+                        "socket.socket(fileno=fd) makes one of a descriptor")
+    return call
+
+
+def _called(sock, name, *arguments):
+    call = _call_of(sock, name)
     try:
         return call(SOL_LATCH, *arguments)
     except OSError as error:
@@ -152,11 +161,18 @@ def _called(call, *arguments):
         if error.errno in (errno.EOPNOTSUPP, errno.ENOPROTOOPT):
             raise Unavailable(error.errno, "no latchd answers for this socket "
                               "(is [api] on, and its cgroup configured?)") from None
+        if error.errno == errno.EISCONN:
+            raise OSError(errno.EISCONN, "the socket is already connected or listening, or has datagrams: "
+                          "wish before connect(), listen() and, of UDP, bind()") from None
         raise
 
 
 def _ask(sock, option, size=0):
-    return _called(sock.getsockopt, option, *([size] if size else []))
+    return _called(sock, "getsockopt", option, *([size] if size else []))
+
+
+def _wish(sock, option, value):
+    _called(sock, "setsockopt", option, value)
 
 
 def _known(names, number):
@@ -254,19 +270,38 @@ def end(sock):
     return End.ORDERLY if got.flags & Flag.PEER_ENDED else End.OPEN
 
 
+def _info_of_established(sock):
+    got = info(sock)
+    if got.state != State.ESTABLISHED or not got.peer_number:
+        raise _no_key("one of the two connections is not ESTABLISHED")
+    return got
+
+
+def same_peer(sock, other):
+    """True: both connections have the same peer and the same local identity, by the same connection of the key
+    manager. OSError with ENOKEY: one of the two is not ESTABLISHED. It asks three times."""
+    one, two, again = (_info_of_established(each) for each in (sock, other, sock))
+    # A number is reused only after its last latch: the first latch is ESTABLISHED at both questions.
+    if one.latch != again.latch:
+        raise _no_key("the first connection has another latch by now")
+    return (one.peer_number, one.local_number) == (two.peer_number, two.local_number)
+
+
 # Wishes, before connect() or listen(). Each one requires a latch: the socket sends and receives nothing
 # without one. Unavailable: nothing is wished, and nothing would keep it.
 
 
 def require(sock):
     """A latch, to any peer."""
-    _called(sock.setsockopt, OPT_REQUIRE, 1)
+    _wish(sock, OPT_REQUIRE, 1)
 
 
 def _expect(sock, option, text):
+    if not isinstance(text, str):
+        raise TypeError(f"expected a str, as \"c.example\", not {type(text).__name__}")
     if not text:
         raise ValueError("an empty text would take the wish back")
-    _called(sock.setsockopt, option, text.encode(errors="surrogateescape"))
+    _wish(sock, option, text.encode(errors="surrogateescape"))
 
 
 def expect_peer(sock, text):
@@ -285,34 +320,48 @@ def expect_connection(sock, text):
 
 
 def expect_tag(sock, name):
-    """A tag, as tags() tells it. It counts when the connection begins."""
+    """A tag, as tags() tells it. It counts when the connection begins. A set that does not exist is no error: it
+    has no peer until a reload brings it. OSError with EINVAL: no set can have this name, as with a line feed."""
     _expect(sock, OPT_EXPECT_TAG, name)
 
 
+_CLASSES = {each.name.lower().replace("_", "-"): each for each in Class if each != Class.ANY}
+
+
+def _class_of(wished):
+    if isinstance(wished, int):
+        return int(wished)
+    if not isinstance(wished, str):
+        raise TypeError(f"expected a Class or its name, not {type(wished).__name__}")
+    if wished not in _CLASSES:
+        raise ValueError(f"no class \"{wished}\"; expected one of {', '.join(_CLASSES)}")
+    return int(_CLASSES[wished])
+
+
 def expect_class(sock, wished):
-    """A Class."""
-    _called(sock.setsockopt, OPT_EXPECT_CLASS, int(wished))
+    """A Class, or its name as in latchd.conf: "psk", "public-key" or "eap"."""
+    _wish(sock, OPT_EXPECT_CLASS, _class_of(wished))
 
 
 def expect_quality(sock, encryption_bits=0, icv_bits=0, confidential=False, replay_protection=False, esn=False):
     """struct latch_least: the least that will do."""
-    _called(sock.setsockopt, OPT_EXPECT_QUALITY,
-            struct.pack("=IHHBBBB", 12, encryption_bits, icv_bits, confidential, replay_protection, esn, 0))
+    _wish(sock, OPT_EXPECT_QUALITY,
+          struct.pack("=IHHBBBB", 12, encryption_bits, icv_bits, confidential, replay_protection, esn, 0))
 
 
 def disposition(sock, wished):
     """A Disposition."""
-    _called(sock.setsockopt, OPT_DISPOSITION, int(wished))
+    _wish(sock, OPT_DISPOSITION, int(wished))
 
 
 def datagrams(sock):
     """A UDP socket that is not connected sends and receives each datagram that fulfils its wishes."""
-    _called(sock.setsockopt, OPT_DATAGRAMS, 1)
+    _wish(sock, OPT_DATAGRAMS, 1)
 
 
 def bypass(sock):
     """Less than the rules say: the connection that this socket opens is not latched. Needs CAP_NET_ADMIN."""
-    _called(sock.setsockopt, OPT_PROTECTION, 1)
+    _wish(sock, OPT_PROTECTION, 1)
 
 
 def _no_key(text):
@@ -332,7 +381,7 @@ def _why_failed(sock, error):
         return error
     if why in (Why.PEER, Why.LOCAL, Why.CLASS, Why.QUALITY, Why.TAG):
         return OSError(errno.EKEYREJECTED, f"the SA does not fulfil the wish: {why.name}")
-    return _no_key("no latch") if why in (Why.REQUIRED, Why.REFUSED) else error
+    return _no_key(f"no latch: {why.name}") if why in (Why.REQUIRED, Why.REFUSED) else error
 
 
 def _check_connected(sock):
@@ -347,7 +396,7 @@ def _check_connected(sock):
     if (got.state, got.why) == (State.NOT_LATCHED, Why.NOT_YET):
         raise BlockingIOError(errno.EINPROGRESS, "ask state() when the socket is writable")
     if sock.type != socket.SOCK_DGRAM or (got.state, got.why) != (State.NOT_LATCHED, Why.REQUIRED):
-        raise _no_key("no latch")
+        raise _no_key(f"no latch that proves a peer: {getattr(got.why, 'name', got.why)}")
 
 
 def connect(sock, address):

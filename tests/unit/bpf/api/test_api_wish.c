@@ -211,6 +211,53 @@ Test(api_wish, a_text_is_taken_whole_or_not_at_all)
 	close(fd);
 }
 
+static bool is_name_byte(int byte, bool first)
+{
+	return (byte >= 'a' && byte <= 'z') || (byte >= 'A' && byte <= 'Z') ||
+	       (byte >= '0' && byte <= '9') || byte == '.' || byte == '_' ||
+	       (byte == '-' && !first);
+}
+
+/* As from a file read with its line feed. No [peer NAME] of latchd.conf can have such a name. */
+Test(api_wish, a_tag_that_no_set_can_have_is_refused_and_changes_nothing)
+{
+	static const char *const others[] = {
+		"friends\n", "\n",	     " friends", "friends ", "fri ends",     "fri\tends",
+		"[friends]", "friends,foes", "*",	 "-friends", "fr\303\251res"};
+	int fd = tcp_socket(IPV4), byte;
+	char text[] = "aa";
+	size_t i;
+
+	cr_assert_eq(set_text(fd, LATCH_OPT_EXPECT_TAG, "before"), 0);
+	for (i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
+		cr_expect_eq(set_text(fd, LATCH_OPT_EXPECT_TAG, others[i]), -EINVAL, "%s",
+			     others[i]);
+		expect_text(fd, LATCH_OPT_EXPECT_TAG, "before");
+		cr_expect_eq(set_text(fd, LATCH_OPT_EXPECT_PEER, others[i]), 0, "of a peer");
+	}
+	for (byte = 0; byte < 256; byte++) {
+		text[0] = (char)byte;
+		text[1] = 'a';
+		cr_expect_eq(set_wish(fd, LATCH_OPT_EXPECT_TAG, text, 2),
+			     is_name_byte(byte, true) ? 0 : -EINVAL, "%02x first", byte);
+		text[0] = 'a';
+		text[1] = (char)byte;
+		cr_expect_eq(set_wish(fd, LATCH_OPT_EXPECT_TAG, text, 2),
+			     is_name_byte(byte, false) ? 0 : -EINVAL, "%02x", byte);
+	}
+	close(fd);
+}
+
+/* Sets come at a reload, and the wish counts when the connection begins. */
+Test(api_wish, a_tag_that_no_set_has_now_is_accepted)
+{
+	int fd = tcp_socket(IPV4);
+
+	cr_expect_eq(set_text(fd, LATCH_OPT_EXPECT_TAG, "Of_a.later-reload9"), 0);
+	expect_text(fd, LATCH_OPT_EXPECT_TAG, "Of_a.later-reload9");
+	close(fd);
+}
+
 /* It would be another text for who reads up to the NUL. */
 Test(api_wish, a_text_with_a_NUL_is_refused_and_changes_nothing)
 {

@@ -354,6 +354,49 @@ Test(report_explain, what_an_application_requires_is_not_the_requirement_of_a_ru
 	expect_cause("latches-full", "the table of latches is full", "latches =");
 }
 
+static void expect_forecast(enum explain_now now, const char *code, const char *text)
+{
+	e.now = now;
+	write_document();
+	cr_expect_str_eq(text_at("now.code"), code);
+	cr_expect_str_eq(text_at("now.text"), text, "%s", text_at("now.text"));
+}
+
+/* A rule requires it, too: its change alone would not help. */
+Test(report_explain, the_forecast_names_the_wish_that_would_refuse_it)
+{
+	e.found = EXPLAIN_REFUSED;
+	has_record(HISTORY_REFUSED, 0, 0);
+	has_packet(LATCH_DROP_IDENTITY, LATCH_SA_BOUND, params_d);
+	e.rule = 0;
+	e.wish = LATCH_WHY_PEER;
+	expect_forecast(
+		EXPLAIN_NOW_REQUIRED, "required",
+		"refused (required): its application requires a latch by setsockopt(), and no "
+		"IPsec policy protects it");
+	e.sas[e.sa_count++] = (struct explain_sa){
+		.key = sa_key(), .sa = sa_of(LATCH_SA_BOUND, params_d, 0), .out = true};
+	e.now_sa = &e.sas[0];
+	expect_forecast(EXPLAIN_NOW_WISH, "not-wished",
+			"refused: SA 0x0000a1b2 is of \"d.example\", and does not fulfil what the "
+			"application of the refused connection expects by setsockopt(): peer");
+	expect_forecast(EXPLAIN_NOW_LATCHED, "latched",
+			"latched to \"d.example\", under SA 0x0000a1b2, if that fulfils what its "
+			"application expects by setsockopt()");
+	e.wish = LATCH_WHY_REQUIRED;
+	expect_forecast(EXPLAIN_NOW_LATCHED, "latched",
+			"latched to \"d.example\", under SA 0x0000a1b2");
+	e.sas[0].sa.word.state = LATCH_SA_ORPHAN;
+	expect_forecast(
+		EXPLAIN_NOW_UNATTRIBUTED, "sa-unattributed",
+		"refused (required): its application requires a latch by setsockopt(), and SA "
+		"0x0000a1b2 is orphan");
+	e.wish = 0;
+	expect_forecast(
+		EXPLAIN_NOW_UNATTRIBUTED, "sa-unattributed",
+		"refused (required): rule \"db\" requires a latch, and SA 0x0000a1b2 is orphan");
+}
+
 Test(report_explain, a_flow_that_the_terms_of_a_rule_refuse_names_the_rule_and_the_owner)
 {
 	e.found = EXPLAIN_REFUSED;
@@ -485,6 +528,8 @@ Test(report_explain, a_connection_that_would_not_be_latched_has_a_next_step)
 	expect_cause("none", "no latch, no socket and no record", "why an SA has no peer");
 	e.now = EXPLAIN_NOW_TERMS;
 	expect_cause("none", "no latch, no socket and no record", "[peer] section");
+	e.now = EXPLAIN_NOW_WISH;
+	expect_cause("none", "no latch, no socket and no record", "latch(7)");
 }
 
 Test(report_explain, a_name_chosen_by_a_peer_ends_no_quotation_and_no_document)

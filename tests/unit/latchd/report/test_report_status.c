@@ -158,7 +158,7 @@ Test(report_status, status_has_the_daemon_the_programs_and_the_numbers_by_state)
 	parse();
 	expect_keys(
 		"",
-		"schema daemon enforcement netns feeds rules latches attention notices sas drops counters events_lost "
+		"schema daemon enforcement netns feeds api rules latches attention notices sas drops counters events_lost "
 		"kernel");
 	expect_json("schema", "1");
 	expect_keys("daemon", "pid uptime_s version abi config");
@@ -563,4 +563,20 @@ Test(report_status, a_configuration_that_wants_audit_under_enforcement_needs_att
 	source.wants_audit = false;
 	ask();
 	cr_expect_eq(attention("mode-differs", "mode"), 0);
+}
+
+Test(report_status, the_interface_of_applications_is_on_by_the_settings_in_force)
+{
+	struct latch_settings settings = {.answers = 1};
+	__u32 key = 0;
+
+	report_status(&w, &source);
+	parse();
+	expect_json("api", "{\"on\":false}");
+	cr_assert_eq(bpf_map_update_elem(maps.settings, &key, &settings, BPF_ANY), 0);
+	json_release(&w);
+	json_init(&w);
+	report_status(&w, &source);
+	parse();
+	expect_json("api", "{\"on\":true}");
 }

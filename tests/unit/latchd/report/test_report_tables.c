@@ -21,7 +21,8 @@ Test(report_tables, list_has_every_value_of_an_established_latch)
 	put_latch(&flow, &latch);
 	report_whole_list();
 	parse();
-	expect_keys("", "schema latches");
+	expect_keys("", "schema sets latches");
+	expect_json("sets", "[]");
 	expect_json("schema", "1");
 	expect_keys("latches.0", LATCH_KEYS);
 	expect_json("latches.0.id", "\"1f3\"");
@@ -162,7 +163,7 @@ Test(report_tables, list_without_latches_is_an_empty_array)
 {
 	report_whole_list();
 	parse();
-	expect_json("", "{\"schema\":1,\"latches\":[]}");
+	expect_json("", "{\"schema\":1,\"sets\":[],\"latches\":[]}");
 }
 
 Test(report_tables, unknown_values_are_null)
@@ -434,6 +435,7 @@ Test(report_tables, list_has_the_tags_of_the_peer)
 	parse();
 	expect_json("latches.0.tags", "[\"web\",\"roads\"]");
 	expect_json("latches.0.answer.tags", "[\"web\",\"roads\"]");
+	expect_json("sets", "[\"web\",\"db\",\"roads\"]");
 }
 
 /* A LISTENER has a number of sockets in place of params. */
