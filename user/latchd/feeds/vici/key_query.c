@@ -19,7 +19,7 @@ static void command(struct vici_session *session, const char *name, struct vici_
 static void settle(struct vici_session *session)
 {
 	vici_auth_keys_settle(&session->dispatch.auth);
-	vici_session_end_query(session);
+	session->query_ended(session);
 }
 
 static void list_certs(struct vici_session *session);
@@ -59,7 +59,7 @@ static void on_certs_listed(void *context, enum vici_packet_type type, struct vi
 
 	loop_timer_cancel(&session->answer_limit);
 	if (vici_session_is_refusal(type, message))
-		vici_session_end_query(session);
+		session->query_ended(session);
 	else if (vici_auth_keys_end(&session->dispatch.auth) && !session->flushed)
 		flush_certs(session);
 	else
@@ -141,7 +141,7 @@ static void on_registered(void *context, enum vici_packet_type type, struct vici
 		list_needed(session);
 	} else {
 		loop_timer_cancel(&session->answer_limit);
-		vici_session_end_query(session);
+		session->query_ended(session);
 	}
 }
 

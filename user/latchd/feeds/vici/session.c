@@ -2,7 +2,6 @@
 #include "latchd/feeds/vici/session.h"
 
 #include <errno.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -26,29 +25,6 @@ static const struct subscription subscriptions[] = {
 	{"ike-rekey", VICI_MESSAGE_IKE_REKEY, false},
 	{"ike-update", VICI_MESSAGE_IKE_UPDATE, false}, /* since 5.9.2 */
 };
-
-void vici_session_fail(struct vici_session *session, const char *format, ...)
-{
-	char detail[sizeof(session->feed->detail)];
-	va_list args;
-
-	va_start(args, format);
-	vsnprintf(detail, sizeof(detail), format, args);
-	va_end(args);
-	session->owner->failed(session->context, detail);
-}
-
-void vici_session_await(struct vici_session *session, const char *awaited)
-{
-	vici_session_await_for(session, awaited, session->answer_limit_ms);
-}
-
-void vici_session_await_for(struct vici_session *session, const char *awaited, unsigned int ms)
-{
-	session->awaited = awaited;
-	session->awaited_ms = ms;
-	loop_timer_arm(&session->answer_limit, ms);
-}
 
 static void on_answer_limit(void *context)
 {
@@ -119,16 +95,6 @@ static void on_listed_sa(void *context, struct vici_text name, struct vici_span 
 
 	if (session->listing && vici_text_is(name, "list-sa"))
 		dispatch(session, VICI_MESSAGE_LIST_SA, message);
-}
-
-/* "success = no" is an error; a list that succeeds ends with an empty message. */
-bool vici_session_is_refusal(enum vici_packet_type type, struct vici_span message)
-{
-	struct vici_member success;
-
-	return type != VICI_CMD_RESPONSE ||
-	       (vici_find(message, "success", VICI_MEMBER_VALUE, &success) &&
-		!vici_text_is(success.value, "yes"));
 }
 
 static void on_slow(void *context)
@@ -243,7 +209,7 @@ static void resync_soon(void *context)
 }
 
 /* The first query is for all configurations, and the list of SAs follows it. */
-void vici_session_end_query(struct vici_session *session)
+static void end_query(struct vici_session *session)
 {
 	int err = vici_dispatch_query_end(&session->dispatch);
 
@@ -265,7 +231,7 @@ static void on_conns_listed(void *context, enum vici_packet_type type, struct vi
 	else if (vici_auth_needs_keys(&session->dispatch.auth))
 		vici_key_query(session);
 	else
-		vici_session_end_query(session);
+		end_query(session);
 }
 
 /* On the events connection: list-conns never waits, and the answer keeps its place among the
@@ -397,7 +363,8 @@ void vici_session_init(struct vici_session *session, struct loop *loop, struct f
 	static const struct vici_handlers events_handlers = {on_event, on_lost};
 	static const struct vici_handlers commands_handlers = {on_listed_sa, on_lost};
 
-	*session = (struct vici_session){.owner = owner, .context = context, .feed = feed};
+	*session = (struct vici_session){
+		.owner = owner, .context = context, .feed = feed, .query_ended = end_query};
 	vici_connection_init(&session->events, loop, &events_handlers, session);
 	vici_connection_init(&session->commands, loop, &commands_handlers, session);
 	vici_dispatch_init(&session->dispatch, feed, &dispatch_owner, session);

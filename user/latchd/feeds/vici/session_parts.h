@@ -37,6 +37,9 @@ struct vici_session {
 	unsigned int awaited_ms;
 	size_t step; /* index of the next registration on the events connection */
 
+	/* session.c: the answers to a query of connections are complete. */
+	void (*query_ended)(struct vici_session *session);
+
 	bool knows_alerts;  /* charon has confirmed the registration */
 	bool knows_certs;   /* list-certs may be sent */
 	bool flushed;	    /* charon has flushed its certificates, in this query */
@@ -58,8 +61,5 @@ void vici_session_await_for(struct vici_session *session, const char *awaited, u
 
 /* "success = no" is an error; a list that succeeds ends with an empty message. */
 bool vici_session_is_refusal(enum vici_packet_type type, struct vici_span message);
-
-/* The answers to a query of connections are complete. */
-void vici_session_end_query(struct vici_session *session);
 
 #endif
