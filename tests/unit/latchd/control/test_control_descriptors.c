@@ -15,7 +15,7 @@ static void set_up(void)
 	accept_descriptors(control->socket.fd);
 }
 
-TestSuite(control_descriptors, .init = set_up, .fini = finish, .timeout = 60);
+TestSuite(control_descriptors, .init = set_up, .fini = finish, .timeout = 30);
 
 /* Fails if latchd hangs: by the limit of the suite, or here. */
 static void expect_lively(void)
@@ -213,7 +213,7 @@ Test(control_descriptors, connections_that_cannot_be_closed_have_a_limit_and_go_
 		CROWD = 80,
 		LIMIT = 448
 	};
-	unsigned int before, waiting, i, j;
+	unsigned int before, wanted, waiting, i, j;
 	struct rlimit memory;
 	int client;
 
@@ -226,7 +226,10 @@ Test(control_descriptors, connections_that_cannot_be_closed_have_a_limit_and_go_
 			cr_assert_eq(hand_over(client, STDIN_FILENO, 1), 0);
 			close(client);
 		}
+		wanted = (i + 1) * CROWD < LIMIT ? (i + 1) * CROWD : LIMIT;
 		limit_memory(4096);
+		for (j = 0; j < 1000 && unread_waiting() < wanted; j++)
+			run_for(10);
 		run_for(50);
 		waiting = unread_waiting();
 		limit_memory(memory.rlim_cur);
@@ -267,7 +270,7 @@ Test(control_descriptors, text_behind_a_request_is_harmless)
 }
 
 /* With the socket as latchd makes it. */
-TestSuite(control_no_descriptors, .init = serve, .fini = finish, .timeout = 60);
+TestSuite(control_no_descriptors, .init = serve, .fini = finish, .timeout = 30);
 
 Test(control_no_descriptors, a_client_cannot_send_descriptors_where_the_kernel_can_refuse_them)
 {

@@ -648,11 +648,13 @@ Test(subscribers, connections_that_cannot_be_closed_have_a_limit_and_others_go_o
 		close(client);
 	}
 	memory = forbid_threads();
-	run_for(300);
+	for (i = 0; i < 1000 && unread_waiting() < LIMIT; i++)
+		run_for(10);
+	run_for(100);
 	waiting = unread_waiting();
 	break_of(500, 9);
 	allow_threads(memory);
-	cr_expect_eq(waiting, LIMIT);
+	cr_expect_eq(waiting, LIMIT, "%u wait", waiting);
 	cr_expect(next_item(honest, &item), "connections that are there get their news");
 	expect_lively();
 	for (i = 0; i < HOSTILE; i++)
