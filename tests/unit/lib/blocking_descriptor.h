@@ -46,8 +46,8 @@ static inline int hand_over_flags(int to, int what, size_t size, int flags)
 		struct cmsghdr header;
 		char room[CMSG_SPACE(sizeof(int))];
 	} rights = {.header = {.cmsg_len = CMSG_LEN(sizeof(int)),
-				.cmsg_level = SOL_SOCKET,
-				.cmsg_type = SCM_RIGHTS}};
+			       .cmsg_level = SOL_SOCKET,
+			       .cmsg_type = SCM_RIGHTS}};
 	struct iovec io = {.iov_base = "x", .iov_len = size};
 	struct msghdr message = {
 		.msg_iov = &io,

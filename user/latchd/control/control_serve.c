@@ -158,8 +158,8 @@ static void client_read(struct client *client)
 	char *end, *start = client->request + client->request_length;
 	ssize_t length;
 
-	length = unread_receive(client->fd, start,
-				sizeof(client->request) - client->request_length);
+	length =
+		unread_receive(client->fd, start, sizeof(client->request) - client->request_length);
 	if (length == -EAGAIN || length == -EINTR)
 		return;
 	if (length <= 0) {

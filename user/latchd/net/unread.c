@@ -102,7 +102,7 @@ bool unread_stop_stream(int fd)
 		return true;
 	for (i = 0; length > 0 && i < UNREAD_PARTS_MAX; i++)
 		length = unread_receive(fd, text, sizeof(text));
-	/* ECONNRESET is told behind the last message. */
+	/* ECONNRESET comes behind the last message. */
 	return length && length != -ECONNRESET;
 }
 

@@ -19,7 +19,8 @@ void unread_refuse_descriptors(int fd);
 
 /*
  * Reads text that arrived without descriptors, without waiting. fd: of type SOCK_STREAM. The number
- * of bytes, 0 at the end, or a negative errno. -EBADMSG: there are descriptors, and nothing is read.
+ * of bytes, 0 at the end, or a negative errno. -EBADMSG: there are descriptors, and nothing is
+ * read.
  */
 ssize_t unread_receive(int fd, char *text, size_t size);
 
