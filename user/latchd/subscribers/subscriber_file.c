@@ -11,6 +11,7 @@
 #include "common/cleanup.h"
 #include "common/directory.h"
 #include "common/text.h"
+#include "latchd/net/unread.h"
 
 #define SUBSCRIBER_BACKLOG 128
 
@@ -64,6 +65,7 @@ static int listen_at(struct subscriber_file *file, const struct sockaddr_un *add
 {
 	struct stat st;
 
+	unread_refuse_descriptors(file->fd);
 	if (bind(file->fd, (const struct sockaddr *)address, sizeof(*address)) ||
 	    lstat(file->path, &st))
 		return -errno;

@@ -11,10 +11,11 @@
 
 #include "common/log.h"
 #include "common/text.h"
-#include "latchd/subscribers/unread.h"
+#include "latchd/net/unread.h"
 
 #define ACCEPTS_MAX	16 /* in a round */
 #define ACCEPT_PAUSE_MS 10 /* after such a round: any user may connect again and again */
+#define UNREAD_MAX	64 /* connections that wait for their close */
 #define RETRY_MS	1000
 #define SWEEP_MS	1000
 #define SEND_BUFFER	65536 /* the kernel doubles it: some 170 items */
@@ -228,7 +229,7 @@ static void on_connection(void *context, uint32_t events)
 	int fd = 0, i;
 
 	(void)events;
-	for (i = 0; fd >= 0 && i < ACCEPTS_MAX && !unread_is_full(); i++) {
+	for (i = 0; fd >= 0 && i < ACCEPTS_MAX && unread_waiting() < UNREAD_MAX; i++) {
 		fd = accept_one(subscribers);
 		if (fd >= 0)
 			give_place(subscribers, fd);

@@ -23,9 +23,9 @@
 #include "latch_sockopt.h"
 
 #include "common/loop.h"
+#include "latchd/net/unread.h"
 #include "latchd/subscribers/subscriber_news.h"
 #include "latchd/subscribers/subscribers.h"
-#include "latchd/subscribers/unread.h"
 #include "scratch.h"
 
 #ifndef LIMIT_MS

@@ -3,10 +3,10 @@
 #include "subscribers_fixture.h"
 
 #include <fcntl.h>
-#include <netinet/in.h>
 #include <sys/stat.h>
 #include <time.h>
 
+#include "blocking_descriptor.h"
 #include "fake/kernel_maps.h"
 
 #define OTHER_UID 12345
@@ -19,6 +19,7 @@ static void set_up(void)
 		cr_skip_test("not root: no maps");
 	cr_assert_eq(fake_kernel_maps_make(&maps), 0);
 	start_service(&maps);
+	accept_descriptors(service.file.fd);
 }
 
 static void tear_down(void)
@@ -525,50 +526,6 @@ Test(subscribers, another_program_s_file_stays_and_latchd_tries_again)
 
 /* ---- hostile clients */
 
-/* Its last close blocks for as long as its owner likes: its peer does not read. */
-static int slow_to_close(int *ret_peer)
-{
-	struct sockaddr_in here = {.sin_family = AF_INET,
-				   .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-	struct linger linger = {.l_onoff = 1, .l_linger = 3600};
-	int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	static char data[65536];
-	socklen_t length = sizeof(here);
-
-	cr_assert_eq(bind(listener, (struct sockaddr *)&here, sizeof(here)), 0);
-	cr_assert_eq(listen(listener, 1), 0);
-	cr_assert_eq(getsockname(listener, (struct sockaddr *)&here, &length), 0);
-	cr_assert_eq(connect(fd, (struct sockaddr *)&here, sizeof(here)), 0);
-	*ret_peer = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
-	close(listener);
-	while (send(fd, data, sizeof(data), MSG_DONTWAIT) > 0)
-		;
-	cr_assert_eq(setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger)), 0);
-	return fd;
-}
-
-/* size 0: a message without a byte. */
-static int hand_over(int to, int what, size_t size)
-{
-	union {
-		struct cmsghdr header;
-		char room[CMSG_SPACE(sizeof(int))];
-	} control = {.header = {.cmsg_len = CMSG_LEN(sizeof(int)),
-				.cmsg_level = SOL_SOCKET,
-				.cmsg_type = SCM_RIGHTS}};
-	struct iovec io = {.iov_base = "x", .iov_len = size};
-	struct msghdr message = {
-		.msg_iov = &io,
-		.msg_iovlen = 1,
-		.msg_control = &control,
-		.msg_controllen = sizeof(control),
-	};
-
-	memcpy(CMSG_DATA(&control.header), &what, sizeof(what));
-	return sendmsg(to, &message, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 ? -errno : 0;
-}
-
 /* Returns when the service has closed the client, or fails the test: the service must not hang. */
 static void expect_lively(void)
 {
@@ -640,23 +597,49 @@ Test(subscribers, descriptors_of_connections_that_wait_do_not_block_the_end_of_l
 	for (i = 0; i < 8; i++)
 		close(peers[i]);
 	subscribers_enable(&service, true);
-	serve_until(!unread_is_full());
+	serve_until(!unread_waiting());
 	expect_lively();
 }
 
-/* Each blocked close has a thread: their number has a limit, and connections wait behind it. */
-Test(subscribers, closes_that_block_have_a_limit_and_others_go_on_behind_them)
+/* Of the process: a thread has no room for its stack. */
+static rlim_t forbid_threads(void)
+{
+	struct rlimit limit;
+	rlim_t before;
+
+	cr_assert_eq(getrlimit(RLIMIT_AS, &limit), 0);
+	before = limit.rlim_cur;
+	limit.rlim_cur = 4096;
+	cr_assert_eq(setrlimit(RLIMIT_AS, &limit), 0);
+	return before;
+}
+
+static void allow_threads(rlim_t before)
+{
+	struct rlimit limit;
+
+	cr_assert_eq(getrlimit(RLIMIT_AS, &limit), 0);
+	limit.rlim_cur = before;
+	cr_assert_eq(setrlimit(RLIMIT_AS, &limit), 0);
+}
+
+/* The thread that closes them cannot be made: their number has a limit. */
+Test(subscribers, connections_that_cannot_be_closed_have_a_limit_and_others_go_on_beside_them)
 {
 	enum {
-		HOSTILE = UNREAD_CLOSES_MAX + 4
+		HOSTILE = 100,
+		LIMIT = 64
 	};
 	int peers[HOSTILE], client, fd, i;
 	struct latch_token mine;
 	struct latch_news item;
 	int honest = join(&mine);
+	unsigned int before, waiting;
+	rlim_t memory;
 
 	allow_descriptors(4096);
 	put_socket(500, &mine, 77);
+	before = count_descriptors();
 	for (i = 0; i < HOSTILE; i++) {
 		fd = slow_to_close(&peers[i]);
 		client = dial();
@@ -664,11 +647,32 @@ Test(subscribers, closes_that_block_have_a_limit_and_others_go_on_behind_them)
 		close(fd);
 		close(client);
 	}
-	serve_until(unread_is_full());
+	memory = forbid_threads();
+	for (i = 0; i < 1000 && unread_waiting() < LIMIT; i++)
+		run_for(10);
+	run_for(100);
+	waiting = unread_waiting();
 	break_of(500, 9);
+	allow_threads(memory);
+	cr_expect_eq(waiting, LIMIT, "%u wait", waiting);
 	cr_expect(next_item(honest, &item), "connections that are there get their news");
+	expect_lively();
 	for (i = 0; i < HOSTILE; i++)
 		close(peers[i]);
-	expect_lively();
+	serve_until(!unread_waiting() && count_descriptors() <= before);
 	close(honest);
+}
+
+Test(subscribers, a_client_cannot_send_descriptors_where_the_kernel_can_refuse_them)
+{
+	int client;
+
+	if (!kernel_can_refuse_descriptors())
+		cr_skip_test("SO_PASSRIGHTS is of Linux 6.16");
+	subscribers_enable(&service, false);
+	subscribers_enable(&service, true);
+	client = dial();
+	cr_expect_eq(hand_over(client, STDIN_FILENO, 1), -EPERM);
+	close(client);
+	expect_lively();
 }
