@@ -9,7 +9,7 @@
 
 struct pair_search {
 	struct sa_groups *groups;
-	const struct sa_group *group;
+	uint16_t params;
 	const struct latch_flow *flow;
 	struct traffic_selector_set local, remote; /* any flow between the addresses */
 	const struct sa_group *own[SA_GROUP_PAIRS_OWN];
@@ -103,9 +103,9 @@ static int note_own(void *context, struct sa_group *group)
 	struct pair_search *search = context;
 
 	search->groups->work++;
-	if (group->params != search->group->params || !covers_some(search, group))
+	if (group->params != search->params || !covers_some(search, group))
 		return is_over(search);
-	if (search->own_count == SA_GROUP_PAIRS_OWN)
+	if (search->own_count == SA_GROUP_PAIRS_OWN || covers_all(group))
 		return 1;
 	search->own[search->own_count++] = group;
 	return is_over(search);
@@ -133,12 +133,12 @@ static int is_rival(void *context, struct sa_group *other)
 	search->groups->work++;
 	if (is_over(search))
 		return 1;
-	if (other->params == search->group->params)
+	if (other->params == search->params)
 		return 0;
 	if (covers_all(other))
 		return 1;
 	if (!covers_some(search, other) ||
-	    sa_groups_have_other_device(groups, other, search->flow->netns, search->group->params))
+	    sa_groups_have_other_device(groups, other, search->flow->netns, search->params))
 		return 0;
 	return may_be_used(search, other) || is_like_own(search, other);
 }
@@ -154,20 +154,37 @@ static struct traffic_selector_set any_at(uint8_t family, const uint8_t address[
 	return set;
 }
 
-bool sa_groups_contest_pair(struct sa_groups *groups, const struct sa_group *group,
-			    const struct latch_flow *flow)
+static bool is_contested(struct sa_groups *groups, uint16_t params, const struct latch_flow *flow,
+			 uint64_t work)
 {
 	struct pair_search search = {
 		.groups = groups,
-		.group = group,
+		.params = params,
 		.flow = flow,
 		.local = any_at(flow->family, flow->local_addr),
 		.remote = any_at(flow->family, flow->remote_addr),
-		.work_end = groups->work + SA_GROUP_PAIRS_WORK,
+		.work_end = groups->work + work,
 	};
 
 	/* NAT may have changed the addresses before XFRM: no selectors show the SAs of such a flow.
 	 */
-	return covers_all(group) || visit_groups(&search, note_own) || !search.own_count ||
+	return visit_groups(&search, note_own) || !search.own_count ||
 	       visit_groups(&search, is_rival) || is_over(&search);
+}
+
+bool sa_groups_contest_pair(struct sa_groups *groups, const struct sa_group *group,
+			    const struct latch_flow *flow)
+{
+	return covers_all(group) ||
+	       is_contested(groups, group->params, flow, SA_GROUP_PAIRS_WORK);
+}
+
+bool sa_groups_leave_alone(struct sa_groups *groups, const struct latch_pair *pair, uint64_t work)
+{
+	struct latch_flow flow = {.netns = pair->netns, .family = pair->family};
+
+	memcpy(flow.local_addr, pair->local_addr, sizeof(flow.local_addr));
+	memcpy(flow.remote_addr, pair->remote_addr, sizeof(flow.remote_addr));
+	return choice_may_answer(groups->choice, pair->netns) &&
+	       !is_contested(groups, pair->params, &flow, work);
 }

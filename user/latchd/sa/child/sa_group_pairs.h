@@ -23,4 +23,10 @@
 bool sa_groups_contest_pair(struct sa_groups *groups, const struct sa_group *group,
 			    const struct latch_flow *flow);
 
+/*
+ * May the answer "no" for these addresses and params stay? False also if it takes more work, or if
+ * the last read of the SPD has failed.
+ */
+bool sa_groups_leave_alone(struct sa_groups *groups, const struct latch_pair *pair, uint64_t work);
+
 #endif

@@ -8,6 +8,8 @@
 
 #include <arpa/inet.h>
 
+#include "latchd/sa/child/sa_group_pairs.h"
+
 TestSuite(pair_decisions, .init = start, .fini = fixture_finish, .timeout = 120);
 
 /* -1: the programs find no decision. */
@@ -323,11 +325,94 @@ Test(pair_decisions, R_2_15_a_change_on_both_sides_of_an_address_leaves_its_deci
 	cr_expect_not(is_refused(&hq, 3));
 	bring_up(&around);
 	cr_expect_eq(decision_of(&branch, 2), LATCH_PAIR_ALONE);
-	cr_expect_eq(decision_of(&hq, 3), -1);
-	cr_expect_not(is_refused(&hq, 3), "it has no policy");
+	cr_expect_eq(decision_of(&hq, 3), LATCH_PAIR_ALONE, "it has no policy");
+	add_policies(&around, 100, 0);
+	settle_for(A_SECOND_MS);
+	cr_expect_eq(decision_of(&hq, 3), LATCH_PAIR_ALONE, "its policy is for 10.1.0.0/24");
 	delete_both(&around);
 	cr_expect_eq(decision_of(&branch, 2), LATCH_PAIR_ALONE);
-	cr_expect_eq(decision_of(&hq, 3), -1);
+	cr_expect_eq(decision_of(&hq, 3), LATCH_PAIR_ALONE);
+}
+
+/* Such a peer brings up its CHILD_SA each moment, or edits its policy by that. */
+Test(pair_decisions, R_2_15_a_peer_with_all_addresses_ends_no_decision_where_it_is_no_rival)
+{
+	struct feed_child wide = tunnel("e.example", 3, 4, "0.0.0.0/0");
+
+	default_and_branch(100);
+	cr_expect_not(is_refused(&branch, 2));
+	cr_expect(is_refused(&hq, 2));
+	bring_up(&wide);
+	cr_expect_eq(decision_of(&branch, 2), LATCH_PAIR_ALONE);
+	cr_expect_eq(decision_of(&hq, 2), LATCH_PAIR_CONTESTED);
+	delete_both(&hq);
+	cr_expect_eq(decision_of(&branch, 2), LATCH_PAIR_ALONE);
+	bring_up(&hq);
+	cr_expect_eq(decision_of(&branch, 2), LATCH_PAIR_ALONE);
+	add_policies(&wide, 300, 0);
+	settle_for(A_SECOND_MS);
+	cr_expect_eq(decision_of(&branch, 2), LATCH_PAIR_ALONE);
+	remove_last_policies();
+	settle_for(A_SECOND_MS);
+	delete_both(&wide);
+	cr_expect_eq(decision_of(&branch, 2), LATCH_PAIR_ALONE);
+}
+
+/* The branch's policy no longer comes first. */
+Test(pair_decisions, R_2_3_8_a_peer_with_all_addresses_ends_the_decisions_where_it_is_a_rival)
+{
+	struct feed_child wide = tunnel("e.example", 3, 4, "0.0.0.0/0");
+
+	default_and_branch(100);
+	cr_expect_not(is_refused(&branch, 2));
+	add_policies(&wide, 50, 0);
+	seen.on_bound = count_at_bind;
+	decisions_at_bind = 0;
+	bring_up(&wide);
+	cr_expect_eq(decisions_at_bind, 0);
+	cr_expect_eq(decision_of(&branch, 2), -1);
+	cr_expect(is_refused(&branch, 2));
+}
+
+Test(pair_decisions, R_2_3_8_while_the_spd_cannot_be_read_again_a_change_ends_decisions)
+{
+	struct latch_pair pair = {.netns = ns.cookie, .family = AF_INET};
+	const struct latch_flow flow = flow_inside(2);
+	struct sa_groups *groups = &attribution->child_sas.groups;
+
+	default_and_branch(100);
+	pair.params = in_params(&branch);
+	memcpy(pair.local_addr, flow.local_addr, sizeof(pair.local_addr));
+	memcpy(pair.remote_addr, flow.remote_addr, sizeof(pair.remote_addr));
+	settle_for(A_SECOND_MS);
+	cr_expect(sa_groups_leave_alone(groups, &pair, SA_GROUP_PAIRS_WORK));
+	cr_expect_not(sa_groups_leave_alone(groups, &pair, 1), "too much work");
+	kernel.err = -EAGAIN;
+	edited();
+	choice_refresh(attribution->choice, ns.cookie);
+	cr_expect_not(sa_groups_leave_alone(groups, &pair, SA_GROUP_PAIRS_WORK));
+}
+
+static uint16_t peer_of(const struct feed_child *child)
+{
+	struct latch_sa_key key = in_key(child, ns.cookie);
+
+	return child_sas_find(&attribution->child_sas, &key)->child->peer;
+}
+
+Test(pair_decisions, decisions_of_a_peer_that_cost_much_work_leave_some_for_those_of_others)
+{
+	struct pair_decisions *pairs = &attribution->pairs;
+	struct feed_child wide = tunnel("e.example", 3, 4, "0.0.0.0/0");
+
+	default_and_branch(100);
+	cr_expect_not(is_refused(&branch, 2));
+	cr_expect_not(is_refused(&hq, 1));
+	pairs->work_ms = loop_now_ms();
+	pairs->work_of_peer[peer_of(&hq)] = PAIR_DECISIONS_WORK_PEER;
+	bring_up(&wide);
+	cr_expect_eq(decision_of(&hq, 1), -1);
+	cr_expect_eq(decision_of(&branch, 2), LATCH_PAIR_ALONE);
 }
 
 Test(pair_decisions, the_end_of_an_overlap_ends_the_refusal)
