@@ -56,12 +56,22 @@ static bool knows_spd(struct attribution *a, uint64_t netns)
 	return choice_may_answer(a->choice, netns);
 }
 
+/* The programs search for a decision by the params of the SA. Those of its CHILD_SA may be others,
+ * as its key manager has reported it anew. */
+static bool has_params(const struct attribution *a, const struct latch_sa_key *key, uint16_t params)
+{
+	struct latch_sa sa;
+
+	return !sa_get(a->maps, key, &sa) && sa.word.params == params;
+}
+
 /* NULL: nothing can be decided. */
 static const struct sa_group *group_of(struct attribution *a, const struct latch_event *event)
 {
 	const struct child_sa_end *end = child_sas_find(&a->child_sas, &event->sa);
 
-	if (!end || !knows_all_rivals(a, event->flow.netns))
+	if (!end || !end->child->group || !knows_all_rivals(a, event->flow.netns) ||
+	    !has_params(a, &event->sa, end->child->group->params))
 		return NULL;
 	return pair_decisions_follow(&a->pairs, &a->child_sas.groups) ? NULL : end->child->group;
 }

@@ -166,6 +166,25 @@ Test(pair_decisions, R_2_3_8_a_contested_sa_that_no_key_manager_has_reported_sta
 	cr_expect_not(is_refused(&by_hand, 2));
 }
 
+/* A report of the CHILD_SA with another peer could not be written to this SA. */
+Test(pair_decisions, R_2_3_8_an_sa_with_other_params_than_its_child_sa_is_refused)
+{
+	struct latch_sa_key key = out_key(&hq, ns.cookie);
+	struct latch_sa sa;
+
+	default_and_branch(200);
+	cr_assert_eq(bpf_map_lookup_elem(maps.sas, &key, &sa), 0);
+	sa.word.params = in_params(&branch);
+	cr_assert_eq(bpf_map_update_elem(maps.sas, &key, &sa, BPF_ANY), 0);
+	attribution->began_ms = 0;
+	cr_expect(is_refused(&hq, 1));
+	cr_expect_eq(decisions(), 0);
+	sa.word.params = in_params(&hq);
+	cr_assert_eq(bpf_map_update_elem(maps.sas, &key, &sa, BPF_ANY), 0);
+	cr_expect_not(is_refused(&hq, 1));
+	cr_expect_eq(decision_of(&hq, 1), LATCH_PAIR_ALONE);
+}
+
 static bool is_refused_in_ipv6(const struct feed_child *under, const char *remote)
 {
 	struct latch_flow flow = {
