@@ -11,10 +11,13 @@
 
 #define START_MS 5000
 
-/* A CHILD_SA that is not known yet could be the rival of any other. */
+/*
+ * A CHILD_SA that is not known yet could be the rival of any other. One of a key manager that is
+ * away is none: an SA of it is not bound, and its return is a list.
+ */
 static bool knows_all_rivals(const struct attribution *a, uint64_t netns)
 {
-	return !a->child_sas.uncounted && key_managers_are_synced(&a->key_managers, netns);
+	return !a->child_sas.uncounted && key_managers_have_listed(&a->key_managers, netns);
 }
 
 static void warn_of_decision(struct attribution *a, const struct latch_event *event, int err)
@@ -30,13 +33,15 @@ static void warn_of_decision(struct attribution *a, const struct latch_event *ev
 
 /*
  * Without a decision an SA that is still contested starts no latch. It may have been bound by hand.
- * Key managers list their SAs soon after the start of latchd: until then the packet is only lost.
+ * Key managers list their SAs soon after the start of latchd, and after their own. For some seconds
+ * the packet is only lost.
  */
 static bool is_contested_still(const struct attribution *a, const struct latch_sa_key *key)
 {
 	struct latch_sa sa;
 
-	return loop_now_ms() - a->began_ms >= START_MS && !sa_get(a->maps, key, &sa) &&
+	return loop_now_ms() - a->began_ms >= START_MS &&
+	       !key_managers_list_soon(&a->key_managers, key->netns, START_MS) && !sa_get(a->maps, key, &sa) &&
 	       sa.word.state == LATCH_SA_BOUND && sa.word.flags & LATCH_SA_CONTESTED;
 }
 

@@ -14,6 +14,7 @@ struct pair_search {
 	struct traffic_selector_set local, remote; /* any flow between the addresses */
 	const struct sa_group *own[SA_GROUP_PAIRS_OWN];
 	size_t own_count;
+	const struct sa_group *rival; /* the first that was found */
 	const struct sa_way *not_used; /* the kernel uses no SA of this way for such a flow */
 	uint64_t work_end;
 };
@@ -125,22 +126,31 @@ static bool may_be_used(struct pair_search *search, const struct sa_group *group
 	return false;
 }
 
-static int is_rival(void *context, struct sa_group *other)
+static bool is_rival(struct pair_search *search, const struct sa_group *other)
+{
+	const struct sa_groups *groups = search->groups;
+
+	if (other->params == search->params)
+		return false;
+	if (covers_all(other))
+		return true;
+	if (!covers_some(search, other) ||
+	    sa_groups_have_other_device(groups, other, search->flow->netns, search->params))
+		return false;
+	return may_be_used(search, other) || is_like_own(search, other);
+}
+
+static int find_rival(void *context, struct sa_group *other)
 {
 	struct pair_search *search = context;
-	const struct sa_groups *groups = search->groups;
 
 	search->groups->work++;
 	if (is_over(search))
 		return 1;
-	if (other->params == search->params)
+	if (!is_rival(search, other))
 		return 0;
-	if (covers_all(other))
-		return 1;
-	if (!covers_some(search, other) ||
-	    sa_groups_have_other_device(groups, other, search->flow->netns, search->params))
-		return 0;
-	return may_be_used(search, other) || is_like_own(search, other);
+	search->rival = is_over(search) ? NULL : other;
+	return 1;
 }
 
 static struct traffic_selector_set any_at(uint8_t family, const uint8_t address[16])
@@ -154,10 +164,10 @@ static struct traffic_selector_set any_at(uint8_t family, const uint8_t address[
 	return set;
 }
 
-static bool is_contested(struct sa_groups *groups, uint16_t params, const struct latch_flow *flow,
-			 uint64_t work)
+static struct pair_search search_of(struct sa_groups *groups, uint16_t params,
+				    const struct latch_flow *flow, uint64_t work)
 {
-	struct pair_search search = {
+	return (struct pair_search){
 		.groups = groups,
 		.params = params,
 		.flow = flow,
@@ -165,26 +175,40 @@ static bool is_contested(struct sa_groups *groups, uint16_t params, const struct
 		.remote = any_at(flow->family, flow->remote_addr),
 		.work_end = groups->work + work,
 	};
+}
 
+static bool is_contested(struct pair_search *search)
+{
 	/* NAT may have changed the addresses before XFRM: no selectors show the SAs of such a flow.
 	 */
-	return visit_groups(&search, note_own) || !search.own_count ||
-	       visit_groups(&search, is_rival) || is_over(&search);
+	return visit_groups(search, note_own) || !search->own_count ||
+	       visit_groups(search, find_rival) || is_over(search);
 }
 
 bool sa_groups_contest_pair(struct sa_groups *groups, const struct sa_group *group,
 			    const struct latch_flow *flow)
 {
-	return covers_all(group) ||
-	       is_contested(groups, group->params, flow, SA_GROUP_PAIRS_WORK);
+	struct pair_search search = search_of(groups, group->params, flow, SA_GROUP_PAIRS_WORK);
+
+	return covers_all(group) || is_contested(&search);
+}
+
+const struct sa_group *sa_groups_rival_of_pair(struct sa_groups *groups,
+					       const struct sa_group *group,
+					       const struct latch_flow *flow)
+{
+	struct pair_search search = search_of(groups, group->params, flow, SA_GROUP_PAIRS_REPORT);
+
+	return is_contested(&search) ? search.rival : NULL;
 }
 
 bool sa_groups_leave_alone(struct sa_groups *groups, const struct latch_pair *pair, uint64_t work)
 {
 	struct latch_flow flow = {.netns = pair->netns, .family = pair->family};
+	struct pair_search search;
 
 	memcpy(flow.local_addr, pair->local_addr, sizeof(flow.local_addr));
 	memcpy(flow.remote_addr, pair->remote_addr, sizeof(flow.remote_addr));
-	return choice_may_answer(groups->choice, pair->netns) &&
-	       !is_contested(groups, pair->params, &flow, work);
+	search = search_of(groups, pair->params, &flow, work);
+	return choice_may_answer(groups->choice, pair->netns) && !is_contested(&search);
 }

@@ -116,8 +116,24 @@ Test(pair_decisions, R_2_3_8_while_a_key_manager_has_not_listed_its_sas_none_sta
 	default_and_branch(200);
 	attribution->began_ms = 0;
 	attach(&pluto, &ns);
+	cr_expect_not(is_refused(&hq, 1), "its list comes soon");
+	cr_expect_eq(decisions(), 0);
+	key_managers_find(&attribution->key_managers, &pluto)->attached_ms = 0;
 	cr_expect(is_refused(&hq, 1));
 	cr_expect_eq(decisions(), 0);
+}
+
+/* It has no SA that counts. */
+Test(pair_decisions, R_2_15_a_key_manager_that_has_ended_refuses_no_connection)
+{
+	default_and_branch(200);
+	attribution->began_ms = 0;
+	attach(&pluto, &ns);
+	key_managers_find(&attribution->key_managers, &pluto)->attached_ms = 0;
+	set_feed_state(&pluto, FEED_STATE_LOST);
+	cr_expect_not(is_refused(&hq, 1));
+	cr_expect_eq(decision_of(&hq, 1), LATCH_PAIR_ALONE);
+	cr_expect(is_refused(&hq, 2));
 }
 
 /* The lists come soon: applications see a loss, and their connections begin. */
@@ -234,6 +250,35 @@ Test(pair_decisions, R_2_3_8_a_flow_that_its_own_selectors_do_not_cover_is_conte
 	bring_up(&other);
 	cr_expect_not(is_refused(&branch, 2));
 	cr_expect(is_refused(&branch, 3), "no other selectors have it either");
+}
+
+/* ---- reports */
+
+/* Of two rivals the SA has one recorded. */
+Test(pair_decisions, the_refusal_of_a_flow_names_the_peer_that_contests_it)
+{
+	struct feed_child other = tunnel("e.example", 3, 4, "10.4.0.0/16");
+	struct latch_sa_key key = out_key(&hq, ns.cookie);
+	struct latch_flow flow = flow_inside(4);
+	struct news_rival rival;
+
+	traffic_selector_set_add(&other.remote_ts, "10.5.0.0/16", 11);
+	default_and_branch(200);
+	bring_up(&other);
+	add_policies(&other, 200, 0);
+	settle_for(A_SECOND_MS);
+	cr_expect(is_refused(&hq, 4));
+	cr_assert(attribution_rival_for(attribution, &key, &flow, &rival));
+	cr_expect_eq(rival.params, in_params(&hq));
+	cr_expect_eq(rival.rival_params, in_params(&other));
+	cr_expect_str_eq(rival.remote, "10.4.0.0/16");
+	flow = flow_inside(2);
+	cr_assert(attribution_rival_for(attribution, &key, &flow, &rival));
+	cr_expect_eq(rival.rival_params, in_params(&branch));
+	cr_expect_str_eq(rival.remote, "10.2.0.0/16");
+	cr_expect_str_eq(rival.local, "10.8.0.1");
+	flow = flow_inside(1);
+	cr_expect_not(attribution_rival_for(attribution, &key, &flow, &rival));
 }
 
 /* ---- interface ids */
