@@ -101,7 +101,7 @@ static OWN_FRAME int stays_refused(struct passage *p)
 		return 0;
 	case LATCH_ACTION_REQUIRE:
 		return p->rule.undecided || (why != REJECT_NONE && why != LATCH_DROP_SA_PENDING &&
-					      why != LATCH_DROP_CONTESTED);
+					     why != LATCH_DROP_CONTESTED);
 	case LATCH_ACTION_AUTO:
 		break;
 	}

@@ -41,8 +41,9 @@ static bool is_contested_still(const struct attribution *a, const struct latch_s
 	struct latch_sa sa;
 
 	return loop_now_ms() - a->began_ms >= START_MS &&
-	       !key_managers_list_soon(&a->key_managers, key->netns, START_MS) && !sa_get(a->maps, key, &sa) &&
-	       sa.word.state == LATCH_SA_BOUND && sa.word.flags & LATCH_SA_CONTESTED;
+	       !key_managers_list_soon(&a->key_managers, key->netns, START_MS) &&
+	       !sa_get(a->maps, key, &sa) && sa.word.state == LATCH_SA_BOUND &&
+	       sa.word.flags & LATCH_SA_CONTESTED;
 }
 
 /*
@@ -83,7 +84,8 @@ static const struct sa_group *group_of(struct attribution *a, const struct latch
 
 /*
  * A peer may have many CHILD_SAs, each with many selectors, and ask all the time. The answers to
- * its own questions take a fifth of the time at most, as walks do.
+ * its own questions take a fifth of the time at most, as walks do. Cheap ones have no pace here:
+ * the programs limit their number.
  */
 #define WORK_OF_MS 32768
 

@@ -83,7 +83,7 @@ static bool leaves_answer(const struct sa_groups_change *change, bool contested)
 	return change->cause == (contested ? SA_GROUPS_BEGINS : SA_GROUPS_CEASES);
 }
 
-/* A peer with selectors on both sides of an address must not end the answers for that address. */
+/* For a peer with selectors on both sides of an address no answer is made again. */
 static bool has_address(const struct sa_groups_change *change, const struct latch_pair *pair)
 {
 	struct traffic_selector_set address = {.count = 1};

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * What has changed since an answer of sa_group_pairs.h. An answer for two addresses depends on the
- * groups with the remote address in their selectors, on policies for it, and on devices. It also
- * depends on the interface ids of all groups with the same params.
+ * groups with the remote address in their selectors, on policies for it whatever their interface
+ * id, and on devices. It also depends on the interface ids of all groups with the same params.
  */
 #ifndef LATCHD_SA_CHILD_SA_GROUP_CHANGES_H
 #define LATCHD_SA_CHILD_SA_GROUP_CHANGES_H

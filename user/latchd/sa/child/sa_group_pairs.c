@@ -14,7 +14,7 @@ struct pair_search {
 	struct traffic_selector_set local, remote; /* any flow between the addresses */
 	const struct sa_group *own[SA_GROUP_PAIRS_OWN];
 	size_t own_count;
-	const struct sa_group *rival; /* the first that was found */
+	const struct sa_group *rival;  /* the first that was found */
 	const struct sa_way *not_used; /* the kernel uses no SA of this way for such a flow */
 	uint64_t work_end;
 };
@@ -54,29 +54,26 @@ static bool covers_some(const struct pair_search *search, const struct sa_group 
 
 struct equal_search {
 	const struct pair_search *pair;
-	const struct traffic_selector_set *one, *other;
-	const uint8_t *address;
+	const struct traffic_selector_set *other;
 };
 
-static int is_equal(void *context, const struct traffic_selector *common)
+static int is_equal(void *context, const struct traffic_selector *selector)
 {
 	const struct equal_search *search = context;
 
 	search->pair->groups->work++;
-	return is_over(search->pair) ||
-	       (common->family == search->pair->flow->family &&
-		memcmp(common->low, search->address, sizeof(common->low)) <= 0 &&
-		memcmp(search->address, common->high, sizeof(common->high)) <= 0 &&
-		traffic_selector_set_has(search->one, common) &&
-		traffic_selector_set_has(search->other, common));
+	return is_over(search->pair) || traffic_selector_set_has(search->other, selector);
 }
 
+/* at: the set with the address alone. Either set may have many selectors elsewhere. */
 static bool have_equal(const struct pair_search *pair, const struct traffic_selector_set *one,
-		       const struct traffic_selector_set *other, const uint8_t address[16])
+		       const struct traffic_selector_set *other,
+		       const struct traffic_selector_set *at)
 {
-	struct equal_search search = {pair, one, other, address};
+	struct equal_search search = {pair, other};
 
-	return traffic_selector_sets_common(one, other, is_equal, &search);
+	return traffic_selector_set_visit(one, &at->selector[0], &pair->groups->work, is_equal,
+					  &search);
 }
 
 static bool are_alike(const struct pair_search *search, const struct sa_group *one,
@@ -84,8 +81,8 @@ static bool are_alike(const struct pair_search *search, const struct sa_group *o
 {
 	const struct feed_child *a = &one->members->reported, *b = &other->members->reported;
 
-	return have_equal(search, &a->remote_ts, &b->remote_ts, search->flow->remote_addr) &&
-	       have_equal(search, &a->local_ts, &b->local_ts, search->flow->local_addr);
+	return have_equal(search, &a->remote_ts, &b->remote_ts, &search->remote) &&
+	       have_equal(search, &a->local_ts, &b->local_ts, &search->local);
 }
 
 static bool is_like_own(const struct pair_search *search, const struct sa_group *rival)

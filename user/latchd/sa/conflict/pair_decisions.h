@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The map "pairs" of the programs: between which two addresses a contested SA may start latches all
- * the same. A decision is made at the first flow that asks. When a group of CHILD_SAs that concerns it
- * begins or ceases to count, or the SPD or a device has changed for it, it is made again or ends:
- * before any SA is bound after it. A full table gives up the oldest decision of the peer with most of them.
+ * the same. A decision is made at the first flow that asks. When a group of CHILD_SAs that concerns
+ * it begins or ceases to count, or the SPD or a device has changed for it, it is made again or
+ * ends: before any SA is bound after it. A full table gives up the oldest decision of the peer with
+ * most of them.
  */
 #ifndef LATCHD_SA_CONFLICT_PAIR_DECISIONS_H
 #define LATCHD_SA_CONFLICT_PAIR_DECISIONS_H
@@ -15,7 +16,8 @@
 #include "latch_abi.h"
 #include "latchd/sa/child/sa_group.h"
 
-/* Work to make decisions again, in this time: some milliseconds. One peer's, and of one decision. */
+/* Work to make decisions again, in this time: some milliseconds. One peer's, and of one decision.
+ */
 #define PAIR_DECISIONS_WORK_MS	 100
 #define PAIR_DECISIONS_WORK	 262144
 #define PAIR_DECISIONS_WORK_PEER (PAIR_DECISIONS_WORK / 4)

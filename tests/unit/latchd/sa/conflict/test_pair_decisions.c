@@ -574,6 +574,42 @@ Test(pair_decisions, a_peer_with_many_selectors_for_an_address_leaves_its_flows_
 	cr_expect_not(is_refused(&hq, 2));
 }
 
+/* Of two gateways with many selectors, for one address by unequal ones. */
+static void bring_up_unequal(const char *peer, uint32_t spi, uint8_t host, const char *first)
+{
+	struct feed_child child = tunnel(peer, spi, host, first);
+	char text[32];
+	unsigned int i;
+
+	for (i = 0; i < 200; i++) {
+		snprintf(text, sizeof(text), "10.%u.%u.0/24", 3 + spi % 64, i);
+		traffic_selector_set_add(&child.remote_ts, text, strlen(text));
+	}
+	traffic_selector_set_seal(&child.remote_ts);
+	bring_up(&child);
+	feed_child_release(&child);
+}
+
+/* Not by the selectors elsewhere, for each two groups anew. */
+Test(pair_decisions, equal_selectors_are_searched_by_the_address)
+{
+	struct sa_groups *groups = &attribution->child_sas.groups;
+	uint64_t before;
+	unsigned int i;
+
+	add_policies(&hq, 100, 0);
+	for (i = 0; i < 20; i++) {
+		bring_up_unequal("c.example", 100 + i, 2, "10.2.0.0/25");
+		bring_up_unequal("e.example", 200 + i, 4, "10.2.0.0/26");
+	}
+	settle_for(A_SECOND_MS);
+	hq = tunnel("c.example", 100, 2, "10.2.0.0/25");
+	before = groups->work;
+	cr_expect_not(is_refused(&hq, 2));
+	cr_expect_geq(groups->work, before + 3 * 20 * 20, "each search counts");
+	cr_expect_lt(groups->work, before + 20 * 20 * 20);
+}
+
 Test(pair_decisions, R_2_3_8_the_end_of_latchd_ends_all_decisions)
 {
 	default_and_branch(200);
