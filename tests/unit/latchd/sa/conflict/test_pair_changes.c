@@ -172,7 +172,7 @@ static uint16_t peer_of(const struct feed_child *child)
 Test(pair_changes, decisions_of_a_peer_that_cost_much_work_leave_some_for_those_of_others)
 {
 	struct pair_decisions *pairs = &attribution->pairs;
-	struct feed_child wide = tunnel("e.example", 3, 4, "0.0.0.0/0");
+	struct feed_child wide = tunnel("e.example", 3, 4, "0.0.0.0/1");
 
 	default_and_branch(100);
 	cr_expect_not(is_refused(&branch, 2));
