@@ -85,7 +85,8 @@ __noinline int audit_begin(struct passage *p, int foreign)
 
 /* ---- a flow with a mark begins again */
 
-/* The decision of new_flow_check(), without its changes. */
+/* The decision of new_flow_check(), without its changes. A flow that would ask is not refused: it
+ * begins again, and asks. */
 static OWN_FRAME int stays_refused(struct passage *p)
 {
 	enum latch_drop why;
@@ -99,11 +100,12 @@ static OWN_FRAME int stays_refused(struct passage *p)
 	case LATCH_ACTION_OFF:
 		return 0;
 	case LATCH_ACTION_REQUIRE:
-		return p->rule.undecided || (why != REJECT_NONE && why != LATCH_DROP_SA_PENDING);
+		return p->rule.undecided || (why != REJECT_NONE && why != LATCH_DROP_SA_PENDING &&
+					     why != LATCH_DROP_CONTESTED);
 	case LATCH_ACTION_AUTO:
 		break;
 	}
-	return is_contest(why);
+	return why == LATCH_DROP_CONFLICT;
 }
 
 __noinline int audit_check_anew(struct passage *p)

@@ -110,10 +110,13 @@ static __always_inline int keep_wish(struct passage *p, struct latch *latch, int
 	return verdict;
 }
 
-static __always_inline int check_larval(struct passage *p)
+/* Rules may refuse the packet first, then its SA. */
+static __always_inline int check_latch(struct passage *p, struct latch *latch)
 {
-	int verdict = new_flow_check_larval(p);
+	int verdict = is_larval(latch) ? new_flow_check_larval(p) : GATE_PASS;
 
+	if (verdict == GATE_PASS)
+		verdict = renew_handshake(p, latch, pass_latched(p, latch));
 	if (p->refused)
 		audit_mark_larval(p);
 	return verdict;
@@ -135,11 +138,7 @@ static __always_inline int check(struct passage *p, struct socket_verdict *v)
 	if (latch) {
 		if (v && !p->listener)
 			met_latch(v, &p->flow, latch);
-		verdict = is_larval(latch) ? check_larval(p) : GATE_PASS;
-		if (verdict != GATE_PASS)
-			return verdict;
-		verdict = renew_handshake(p, latch, pass_latched(p, latch));
-		return keep_wish(p, latch, verdict);
+		return keep_wish(p, latch, check_latch(p, latch));
 	}
 	if (v && v->was_latched && !p->listener) {
 		decide_by_socket(p, v);

@@ -6,7 +6,8 @@
  * from outside cannot suppress the event for a local application that gets no connection. Flows
  * that continue unlatched have separate slots, too. So have those of sockets with a wish: any local
  * user can have many refused. A flow under a contested SA gets no latch before its event, so it has
- * slots of its peer and direction, by its two addresses: another peer cannot suppress the event.
+ * slots of its params (modulo 128) and direction, by its two addresses: other peers, those with
+ * params of such a number apart, cannot suppress the event.
  */
 #include "gate/refusal.h"
 
@@ -39,7 +40,7 @@ static __always_inline __u32 slot_of(const struct passage *p, enum refusal_slots
 	return hash_of(p, sizeof(p->flow)) + slots * REFUSAL_SLOTS;
 }
 
-/* Peers have params of their own, numbered from 1 on. */
+/* Peers have params of their own, numbered from 1 on. Above 128 of them two may share slots. */
 static __always_inline __u32 slot_of_question(const struct passage *p)
 {
 	__u32 hash = hash_of(p, __builtin_offsetof(struct latch_flow, local_port));

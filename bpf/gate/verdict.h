@@ -129,6 +129,7 @@ static __always_inline int pass_larval(struct passage *p, struct latch *latch,
 	union latch_sa_word sa_word;
 	struct latch_sa *sa = sa_find(&p->sa);
 	enum latch_drop contest;
+	int verdict;
 
 	/* A refused SA is not in the table. It must not carry a flow with a known peer. */
 	if (!sa)
@@ -145,8 +146,11 @@ static __always_inline int pass_larval(struct passage *p, struct latch *latch,
 	contest = contest_of(p, sa_word);
 	if (contest == LATCH_DROP_CONTESTED)
 		return refuse(p, contest);
-	if (contest != REJECT_NONE)
-		return drop(contest, p, latch);
+	if (contest != REJECT_NONE) {
+		verdict = drop(contest, p, latch);
+		p->refused |= verdict == GATE_PASS;
+		return verdict;
+	}
 	if (!proves_peer(p))
 		return GATE_PASS;
 	if (latch_establish(&p->flow, latch, word, sa_word.params))

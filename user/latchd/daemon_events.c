@@ -37,7 +37,7 @@ static void on_refused(struct daemon *d, const struct latch_event *event)
 	int err = refused_connect_end(enforcement_maps(d->enforcement), event);
 	struct news_rival rival;
 	bool found = event->drop == LATCH_DROP_CONFLICT &&
-		     attribution_rival(d->attribution, &event->sa, &rival);
+		     attribution_rival_for(d->attribution, &event->sa, &event->flow, &rival);
 
 	news_publish(&d->news, &(struct news){
 				       .kind = NEWS_FLOW_REFUSED,

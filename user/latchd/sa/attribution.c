@@ -402,6 +402,12 @@ bool attribution_rival(struct attribution *a, const struct latch_sa_key *key,
 	return rivals_find(&a->child_sas, key, ret);
 }
 
+bool attribution_rival_for(struct attribution *a, const struct latch_sa_key *key,
+			   const struct latch_flow *flow, struct news_rival *ret)
+{
+	return rivals_find_for(&a->child_sas, key, flow, ret);
+}
+
 const struct feed_sink *attribution_sink(struct attribution *a)
 {
 	return &a->sink;

@@ -11,10 +11,13 @@
 
 #define START_MS 5000
 
-/* A CHILD_SA that is not known yet could be the rival of any other. */
+/*
+ * A CHILD_SA that is not known yet could be the rival of any other. One of a key manager that is
+ * away is none: an SA of it is not bound, and its return is a list.
+ */
 static bool knows_all_rivals(const struct attribution *a, uint64_t netns)
 {
-	return !a->child_sas.uncounted && key_managers_are_synced(&a->key_managers, netns);
+	return !a->child_sas.uncounted && key_managers_have_listed(&a->key_managers, netns);
 }
 
 static void warn_of_decision(struct attribution *a, const struct latch_event *event, int err)
@@ -30,14 +33,17 @@ static void warn_of_decision(struct attribution *a, const struct latch_event *ev
 
 /*
  * Without a decision an SA that is still contested starts no latch. It may have been bound by hand.
- * Key managers list their SAs soon after the start of latchd: until then the packet is only lost.
+ * Key managers list their SAs soon after the start of latchd, and after their own. For some seconds
+ * the packet is only lost.
  */
 static bool is_contested_still(const struct attribution *a, const struct latch_sa_key *key)
 {
 	struct latch_sa sa;
 
-	return loop_now_ms() - a->began_ms >= START_MS && !sa_get(a->maps, key, &sa) &&
-	       sa.word.state == LATCH_SA_BOUND && sa.word.flags & LATCH_SA_CONTESTED;
+	return loop_now_ms() - a->began_ms >= START_MS &&
+	       !key_managers_list_soon(&a->key_managers, key->netns, START_MS) &&
+	       !sa_get(a->maps, key, &sa) && sa.word.state == LATCH_SA_BOUND &&
+	       sa.word.flags & LATCH_SA_CONTESTED;
 }
 
 /*
@@ -56,19 +62,30 @@ static bool knows_spd(struct attribution *a, uint64_t netns)
 	return choice_may_answer(a->choice, netns);
 }
 
+/* The programs search for a decision by the params of the SA. Those of its CHILD_SA may be others,
+ * as its key manager has reported it anew. */
+static bool has_params(const struct attribution *a, const struct latch_sa_key *key, uint16_t params)
+{
+	struct latch_sa sa;
+
+	return !sa_get(a->maps, key, &sa) && sa.word.params == params;
+}
+
 /* NULL: nothing can be decided. */
 static const struct sa_group *group_of(struct attribution *a, const struct latch_event *event)
 {
 	const struct child_sa_end *end = child_sas_find(&a->child_sas, &event->sa);
 
-	if (!end || !knows_all_rivals(a, event->flow.netns))
+	if (!end || !end->child->group || !knows_all_rivals(a, event->flow.netns) ||
+	    !has_params(a, &event->sa, end->child->group->params))
 		return NULL;
 	return pair_decisions_follow(&a->pairs, &a->child_sas.groups) ? NULL : end->child->group;
 }
 
 /*
  * A peer may have many CHILD_SAs, each with many selectors, and ask all the time. The answers to
- * its own questions take a fifth of the time at most, as walks do.
+ * its own questions take a fifth of the time at most, as walks do. Cheap ones have no pace here:
+ * the programs limit their number.
  */
 #define WORK_OF_MS 32768
 

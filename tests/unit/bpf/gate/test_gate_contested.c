@@ -286,6 +286,33 @@ Test(gate_contested, R_2_3_8_a_flow_of_the_audit_that_another_sa_can_carry_ends_
 	udp_close(&pair);
 }
 
+/* Enforcement would lose one datagram, and pass the next ones. */
+Test(gate_contested, a_flow_of_the_audit_is_not_refused_for_a_conflict_that_has_ended)
+{
+	struct latch_flow flow;
+	struct latch_pair addresses;
+	struct pair pair;
+
+	cr_assert_eq(latch_mode_switch(&maps, true), 1);
+	pair = contested_pair(IPV4, &flow);
+	decide(&flow, LATCH_PAIR_CONTESTED);
+	cr_expect_eq(udp_send(pair.client), 0, "audited");
+	cr_assert(has_latch(&flow));
+	cr_expect_eq(latch_of(&flow).word.state, LATCH_STATE_BROKEN);
+	cr_expect_eq(udp_send(pair.client), 0);
+	cr_expect_eq(latch_of(&flow).word.state, LATCH_STATE_BROKEN, "the conflict goes on");
+	addresses = addresses_of(&flow);
+	cr_assert_eq(bpf_map_delete_elem(maps.pairs, &addresses), 0);
+	cr_expect_eq(udp_send(pair.client), 0);
+	cr_expect_eq(latch_of(&flow).word.state, LATCH_STATE_LARVAL);
+	decide(&flow, LATCH_PAIR_ALONE);
+	cr_assert_eq(latch_mode_switch(&maps, false), 1);
+	cr_expect_eq(udp_send(pair.client), 0);
+	cr_expect_eq(latch_of(&flow).word.state, LATCH_STATE_ESTABLISHED);
+	cr_expect_eq(drops_in_all().egress, 0);
+	udp_close(&pair);
+}
+
 Test(gate_contested, R_2_4_a_flow_of_the_audit_does_not_change_to_another_peer)
 {
 	struct latch_flow flow;

@@ -87,7 +87,10 @@ struct sa_groups_ids {
  * the remote addresses from first to last (none, if first is the later one), and answers for SAs of
  * these params.
  */
+enum sa_groups_cause { SA_GROUPS_CHOICE, SA_GROUPS_BEGINS, SA_GROUPS_CEASES };
+
 struct sa_groups_change {
+	enum sa_groups_cause cause;
 	struct sa_place first, last;
 	uint8_t family;	 /* 0: both */
 	uint16_t params; /* 0: none */
@@ -96,7 +99,7 @@ struct sa_groups_change {
 	struct traffic_selector_set remote;
 };
 
-#define SA_GROUPS_CHANGES 64 /* the last ones are known */
+#define SA_GROUPS_CHANGES 128 /* the last ones are known: more than one read of the SPD makes */
 
 struct sa_groups { /* zeroed before first use */
 	struct sa_spans spans[SA_GROUPS_FAMILIES];

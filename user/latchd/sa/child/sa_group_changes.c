@@ -25,10 +25,12 @@ void sa_group_changes_forget(struct sa_groups *groups)
 }
 
 /* A group without addresses of a family concerns none of them, but it has interface ids. */
-void sa_group_changes_add(struct sa_groups *groups, const struct sa_group *group)
+void sa_group_changes_add(struct sa_groups *groups, const struct sa_group *group,
+			  enum sa_groups_cause cause)
 {
 	static const uint8_t families[SA_GROUPS_FAMILIES] = {AF_INET, AF_INET6};
 	struct sa_groups_change change = {
+		.cause = cause,
 		.params = group->params,
 		.remote = group->members->reported.remote_ts,
 	};
@@ -67,16 +69,21 @@ void sa_group_changes_add_choice(struct sa_groups *groups, uint64_t netns,
 		add_range(groups, netns, change->edits[i].family ? &change->edits[i] : &all);
 }
 
-static bool is_in_range(const struct sa_groups_change *change, const struct latch_pair *pair)
+static bool is_in_range(const struct sa_groups_change *change, const struct latch_pair *pair,
+			const struct sa_place *place)
 {
-	const struct sa_place place = sa_place_of(pair->netns, pair->remote_addr);
-
 	return (!change->family || change->family == pair->family) &&
-	       memcmp(change->first.bytes, place.bytes, sizeof(place.bytes)) <= 0 &&
-	       memcmp(place.bytes, change->last.bytes, sizeof(place.bytes)) <= 0;
+	       memcmp(change->first.bytes, place->bytes, sizeof(place->bytes)) <= 0 &&
+	       memcmp(place->bytes, change->last.bytes, sizeof(place->bytes)) <= 0;
 }
 
-/* A peer with selectors on both sides of an address must not end the answers for that address. */
+/* One more group with other params ends no contest, and one less begins none. */
+static bool leaves_answer(const struct sa_groups_change *change, bool contested)
+{
+	return change->cause == (contested ? SA_GROUPS_BEGINS : SA_GROUPS_CEASES);
+}
+
+/* For a peer with selectors on both sides of an address no answer is made again. */
 static bool has_address(const struct sa_groups_change *change, const struct latch_pair *pair)
 {
 	struct traffic_selector_set address = {.count = 1};
@@ -90,18 +97,23 @@ static bool has_address(const struct sa_groups_change *change, const struct latc
 	return traffic_selector_sets_overlap(&change->remote, &address, NULL);
 }
 
-static bool concerns(const struct sa_groups_change *change, const struct latch_pair *pair)
+static bool concerns(const struct sa_groups_change *change, const struct latch_pair *pair,
+		     const struct sa_place *place, bool contested)
 {
-	return (change->params && change->params == pair->params) ||
-	       (is_in_range(change, pair) && has_address(change, pair));
+	if (change->params && change->params == pair->params)
+		return true;
+	return !leaves_answer(change, contested) && is_in_range(change, pair, place) &&
+	       has_address(change, pair);
 }
 
 bool sa_group_changes_concern(const struct sa_groups *groups, uint64_t since,
-			      const struct latch_pair *pair)
+			      const struct latch_pair *pair, bool contested)
 {
+	const struct sa_place place = sa_place_of(pair->netns, pair->remote_addr);
 	bool found = groups->changes - since > SA_GROUPS_CHANGES;
 
 	for (; !found && since < groups->changes; since++)
-		found = concerns(&groups->changed[since % SA_GROUPS_CHANGES], pair);
+		found = concerns(&groups->changed[since % SA_GROUPS_CHANGES], pair, &place,
+				 contested);
 	return found;
 }

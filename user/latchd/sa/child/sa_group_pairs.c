@@ -9,11 +9,12 @@
 
 struct pair_search {
 	struct sa_groups *groups;
-	const struct sa_group *group;
+	uint16_t params;
 	const struct latch_flow *flow;
 	struct traffic_selector_set local, remote; /* any flow between the addresses */
 	const struct sa_group *own[SA_GROUP_PAIRS_OWN];
 	size_t own_count;
+	const struct sa_group *rival;  /* the first that was found */
 	const struct sa_way *not_used; /* the kernel uses no SA of this way for such a flow */
 	uint64_t work_end;
 };
@@ -53,29 +54,26 @@ static bool covers_some(const struct pair_search *search, const struct sa_group 
 
 struct equal_search {
 	const struct pair_search *pair;
-	const struct traffic_selector_set *one, *other;
-	const uint8_t *address;
+	const struct traffic_selector_set *other;
 };
 
-static int is_equal(void *context, const struct traffic_selector *common)
+static int is_equal(void *context, const struct traffic_selector *selector)
 {
 	const struct equal_search *search = context;
 
 	search->pair->groups->work++;
-	return is_over(search->pair) ||
-	       (common->family == search->pair->flow->family &&
-		memcmp(common->low, search->address, sizeof(common->low)) <= 0 &&
-		memcmp(search->address, common->high, sizeof(common->high)) <= 0 &&
-		traffic_selector_set_has(search->one, common) &&
-		traffic_selector_set_has(search->other, common));
+	return is_over(search->pair) || traffic_selector_set_has(search->other, selector);
 }
 
+/* at: the set with the address alone. Either set may have many selectors elsewhere. */
 static bool have_equal(const struct pair_search *pair, const struct traffic_selector_set *one,
-		       const struct traffic_selector_set *other, const uint8_t address[16])
+		       const struct traffic_selector_set *other,
+		       const struct traffic_selector_set *at)
 {
-	struct equal_search search = {pair, one, other, address};
+	struct equal_search search = {pair, other};
 
-	return traffic_selector_sets_common(one, other, is_equal, &search);
+	return traffic_selector_set_visit(one, &at->selector[0], &pair->groups->work, is_equal,
+					  &search);
 }
 
 static bool are_alike(const struct pair_search *search, const struct sa_group *one,
@@ -83,8 +81,8 @@ static bool are_alike(const struct pair_search *search, const struct sa_group *o
 {
 	const struct feed_child *a = &one->members->reported, *b = &other->members->reported;
 
-	return have_equal(search, &a->remote_ts, &b->remote_ts, search->flow->remote_addr) &&
-	       have_equal(search, &a->local_ts, &b->local_ts, search->flow->local_addr);
+	return have_equal(search, &a->remote_ts, &b->remote_ts, &search->remote) &&
+	       have_equal(search, &a->local_ts, &b->local_ts, &search->local);
 }
 
 static bool is_like_own(const struct pair_search *search, const struct sa_group *rival)
@@ -103,9 +101,9 @@ static int note_own(void *context, struct sa_group *group)
 	struct pair_search *search = context;
 
 	search->groups->work++;
-	if (group->params != search->group->params || !covers_some(search, group))
+	if (group->params != search->params || !covers_some(search, group))
 		return is_over(search);
-	if (search->own_count == SA_GROUP_PAIRS_OWN)
+	if (search->own_count == SA_GROUP_PAIRS_OWN || covers_all(group))
 		return 1;
 	search->own[search->own_count++] = group;
 	return is_over(search);
@@ -125,22 +123,31 @@ static bool may_be_used(struct pair_search *search, const struct sa_group *group
 	return false;
 }
 
-static int is_rival(void *context, struct sa_group *other)
+static bool is_rival(struct pair_search *search, const struct sa_group *other)
+{
+	const struct sa_groups *groups = search->groups;
+
+	if (other->params == search->params)
+		return false;
+	if (covers_all(other))
+		return true;
+	if (!covers_some(search, other) ||
+	    sa_groups_have_other_device(groups, other, search->flow->netns, search->params))
+		return false;
+	return may_be_used(search, other) || is_like_own(search, other);
+}
+
+static int find_rival(void *context, struct sa_group *other)
 {
 	struct pair_search *search = context;
-	const struct sa_groups *groups = search->groups;
 
 	search->groups->work++;
 	if (is_over(search))
 		return 1;
-	if (other->params == search->group->params)
+	if (!is_rival(search, other))
 		return 0;
-	if (covers_all(other))
-		return 1;
-	if (!covers_some(search, other) ||
-	    sa_groups_have_other_device(groups, other, search->flow->netns, search->group->params))
-		return 0;
-	return may_be_used(search, other) || is_like_own(search, other);
+	search->rival = is_over(search) ? NULL : other;
+	return 1;
 }
 
 static struct traffic_selector_set any_at(uint8_t family, const uint8_t address[16])
@@ -154,20 +161,51 @@ static struct traffic_selector_set any_at(uint8_t family, const uint8_t address[
 	return set;
 }
 
-bool sa_groups_contest_pair(struct sa_groups *groups, const struct sa_group *group,
-			    const struct latch_flow *flow)
+static struct pair_search search_of(struct sa_groups *groups, uint16_t params,
+				    const struct latch_flow *flow, uint64_t work)
 {
-	struct pair_search search = {
+	return (struct pair_search){
 		.groups = groups,
-		.group = group,
+		.params = params,
 		.flow = flow,
 		.local = any_at(flow->family, flow->local_addr),
 		.remote = any_at(flow->family, flow->remote_addr),
-		.work_end = groups->work + SA_GROUP_PAIRS_WORK,
+		.work_end = groups->work + work,
 	};
+}
 
+static bool is_contested(struct pair_search *search)
+{
 	/* NAT may have changed the addresses before XFRM: no selectors show the SAs of such a flow.
 	 */
-	return covers_all(group) || visit_groups(&search, note_own) || !search.own_count ||
-	       visit_groups(&search, is_rival) || is_over(&search);
+	return visit_groups(search, note_own) || !search->own_count ||
+	       visit_groups(search, find_rival) || is_over(search);
+}
+
+bool sa_groups_contest_pair(struct sa_groups *groups, const struct sa_group *group,
+			    const struct latch_flow *flow)
+{
+	struct pair_search search = search_of(groups, group->params, flow, SA_GROUP_PAIRS_WORK);
+
+	return covers_all(group) || is_contested(&search);
+}
+
+const struct sa_group *sa_groups_rival_of_pair(struct sa_groups *groups,
+					       const struct sa_group *group,
+					       const struct latch_flow *flow)
+{
+	struct pair_search search = search_of(groups, group->params, flow, SA_GROUP_PAIRS_REPORT);
+
+	return is_contested(&search) ? search.rival : NULL;
+}
+
+bool sa_groups_leave_alone(struct sa_groups *groups, const struct latch_pair *pair, uint64_t work)
+{
+	struct latch_flow flow = {.netns = pair->netns, .family = pair->family};
+	struct pair_search search;
+
+	memcpy(flow.local_addr, pair->local_addr, sizeof(flow.local_addr));
+	memcpy(flow.remote_addr, pair->remote_addr, sizeof(flow.remote_addr));
+	search = search_of(groups, pair->params, &flow, work);
+	return choice_may_answer(groups->choice, pair->netns) && !is_contested(&search);
 }

@@ -13,6 +13,8 @@
  * this number it is "contested".
  */
 #define SA_GROUP_PAIRS_WORK 65536
+/* The same for a report: a tenth of a millisecond. Beyond this number no rival is named. */
+#define SA_GROUP_PAIRS_REPORT 4096
 /* So are more groups than these with the params of the flow's SA, for two addresses. */
 #define SA_GROUP_PAIRS_OWN 64
 
@@ -22,5 +24,20 @@
  */
 bool sa_groups_contest_pair(struct sa_groups *groups, const struct sa_group *group,
 			    const struct latch_flow *flow);
+
+/*
+ * The first group that contests the flow, for reports. NULL: there is none, or it takes more work
+ * than SA_GROUP_PAIRS_REPORT. Without a group (of unclear addresses, too many to look at) it is not
+ * known either.
+ */
+const struct sa_group *sa_groups_rival_of_pair(struct sa_groups *groups,
+					       const struct sa_group *group,
+					       const struct latch_flow *flow);
+
+/*
+ * May the answer "no" for these addresses and params stay? False also if it takes more work, or if
+ * the last read of the SPD has failed.
+ */
+bool sa_groups_leave_alone(struct sa_groups *groups, const struct latch_pair *pair, uint64_t work);
 
 #endif

@@ -305,14 +305,14 @@ static void decide_at_once(struct sa_groups *groups)
 
 void sa_group_rivals_enter(struct sa_groups *groups, struct sa_group *group)
 {
-	sa_group_changes_add(groups, group);
+	sa_group_changes_add(groups, group, SA_GROUPS_BEGINS);
 	begin_search(groups, group, true);
 	decide_at_once(groups);
 }
 
 void sa_group_rivals_leave(struct sa_groups *groups, struct sa_group *group)
 {
-	sa_group_changes_add(groups, group);
+	sa_group_changes_add(groups, group, SA_GROUPS_CEASES);
 	end_search(groups, group);
 	clear_rival(group);
 	search_other_rivals(groups, group);

@@ -5,7 +5,9 @@
 #include <errno.h>
 #include <string.h>
 
+#include "common/loop.h"
 #include "latchd/sa/child/sa_group_changes.h"
+#include "latchd/sa/child/sa_group_pairs.h"
 
 void pair_decisions_start(struct pair_decisions *decisions, int map)
 {
@@ -23,25 +25,31 @@ static int delete_pair(int map, const struct latch_pair *pair)
 	return err == -ENOENT ? 0 : err;
 }
 
-/* -ENOENT: the map is empty. */
-static int delete_first(int map)
+/* Without a key a search begins at the first bucket: the next key is read before a delete. */
+static int delete_all(int map)
 {
-	struct latch_pair pair;
-	int err = bpf_map_get_next_key(map, NULL, &pair);
+	struct latch_pair pair, next;
+	int end = bpf_map_get_next_key(map, NULL, &next), err = 0;
 
-	return err ? err : delete_pair(map, &pair);
+	while (!err && !end) {
+		pair = next;
+		end = bpf_map_get_next_key(map, &pair, &next);
+		err = delete_pair(map, &pair);
+	}
+	if (err)
+		return err;
+	return end == -ENOENT ? 0 : end;
 }
 
 int pair_decisions_forget(struct pair_decisions *decisions)
 {
-	int err = 0;
+	int err;
 
 	if (!decisions->unknown && !decisions->count)
 		return 0;
 	decisions->unknown = true;
-	while (!err)
-		err = delete_first(decisions->map);
-	if (err != -ENOENT)
+	err = delete_all(decisions->map);
+	if (err)
 		return err;
 	decisions->unknown = false;
 	decisions->count = 0;
@@ -63,19 +71,67 @@ static int end_decision(struct pair_decisions *decisions, size_t at)
 	return 0;
 }
 
-static int end_concerned(struct pair_decisions *decisions, const struct sa_groups *groups)
+/* ---- a change */
+
+/*
+ * Peers choose how often something changes, and how much work an answer is. A decision that cannot
+ * be made again within these bounds ends, and the next packet asks.
+ */
+static void begin_work(struct pair_decisions *decisions)
 {
+	uint64_t now = loop_now_ms();
+
+	if (now - decisions->work_ms < PAIR_DECISIONS_WORK_MS)
+		return;
+	decisions->work_ms = now;
+	decisions->work = 0;
+	memset(decisions->work_of_peer, 0, sizeof(decisions->work_of_peer));
+}
+
+static uint64_t min_of(uint64_t one, uint64_t other)
+{
+	return one < other ? one : other;
+}
+
+static bool stays_alone(struct pair_decisions *decisions, struct sa_groups *groups,
+			const struct pair_decision *decision)
+{
+	uint32_t *of_peer = &decisions->work_of_peer[decision->peer];
+	uint64_t before = groups->work, left;
+	bool alone;
+
+	left = min_of(PAIR_DECISIONS_WORK - min_of(decisions->work, PAIR_DECISIONS_WORK),
+		      PAIR_DECISIONS_WORK_PEER - min_of(*of_peer, PAIR_DECISIONS_WORK_PEER));
+	if (decision->contested || !left)
+		return false;
+	alone = sa_groups_leave_alone(groups, &decision->pair,
+				      min_of(left, PAIR_DECISIONS_WORK_ONE));
+	decisions->work += groups->work - before;
+	*of_peer += (uint32_t)(groups->work - before);
+	return alone;
+}
+
+/* Of the changes that concern it most leave a decision as it was: a peer with all addresses in its
+ * selectors may make one each moment. The newest ones come first, whose packet is sent again soon.
+ */
+static int end_concerned(struct pair_decisions *decisions, struct sa_groups *groups)
+{
+	const struct pair_decision *decision;
 	size_t i;
 	int err = 0;
 
-	for (i = decisions->count; !err && i; i--)
-		if (sa_group_changes_concern(groups, decisions->changes,
-					     &decisions->kept[i - 1].pair))
+	begin_work(decisions);
+	for (i = decisions->count; !err && i; i--) {
+		decision = &decisions->kept[i - 1];
+		if (sa_group_changes_concern(groups, decisions->changes, &decision->pair,
+					     decision->contested) &&
+		    !stays_alone(decisions, groups, decision))
 			err = end_decision(decisions, i - 1);
+	}
 	return err;
 }
 
-int pair_decisions_follow(struct pair_decisions *decisions, const struct sa_groups *groups)
+int pair_decisions_follow(struct pair_decisions *decisions, struct sa_groups *groups)
 {
 	int err;
 
@@ -120,6 +176,16 @@ static struct latch_pair pair_of(const struct latch_flow *flow, uint16_t params)
 	return pair;
 }
 
+/* It keeps its place in the order. */
+static void note_again(struct pair_decisions *decisions, const struct pair_decision *made)
+{
+	size_t i;
+
+	for (i = 0; i < decisions->count; i++)
+		if (!memcmp(&decisions->kept[i].pair, &made->pair, sizeof(made->pair)))
+			decisions->kept[i].contested = made->contested;
+}
+
 int pair_decisions_put(struct pair_decisions *decisions, const struct latch_flow *flow,
 		       const struct sa_group *group, bool contested)
 {
@@ -127,10 +193,13 @@ int pair_decisions_put(struct pair_decisions *decisions, const struct latch_flow
 		.pair = pair_of(flow, group->params),
 		.number = decisions->numbered++,
 		.peer = group->peer,
+		.contested = contested,
 	};
 	uint32_t decision = contested ? LATCH_PAIR_CONTESTED : LATCH_PAIR_ALONE;
 	int err = bpf_map_update_elem(decisions->map, &made.pair, &decision, BPF_EXIST);
 
+	if (!err)
+		note_again(decisions, &made);
 	if (err != -ENOENT)
 		return err;
 	err = make_room(decisions);

@@ -62,4 +62,12 @@ static inline bool is_refused(const struct feed_child *under, uint8_t network)
 	return is_refused_now(under, &flow);
 }
 
+/* Of the SA's params, for the addresses of is_refused(). */
+static inline int decision_of(const struct feed_child *under, uint8_t network)
+{
+	struct latch_flow flow = flow_inside(network);
+
+	return decision_between(&flow, in_params(under));
+}
+
 #endif

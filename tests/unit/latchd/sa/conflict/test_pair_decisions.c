@@ -10,14 +10,6 @@
 
 TestSuite(pair_decisions, .init = start, .fini = fixture_finish, .timeout = 120);
 
-/* -1: the programs find no decision. */
-static int decision_of(const struct feed_child *under, uint8_t network)
-{
-	struct latch_flow flow = flow_inside(network);
-
-	return decision_between(&flow, in_params(under));
-}
-
 Test(pair_decisions, R_2_3_8_outside_an_overlap_a_contested_sa_starts_connections)
 {
 	default_and_branch(200);
@@ -114,8 +106,24 @@ Test(pair_decisions, R_2_3_8_while_a_key_manager_has_not_listed_its_sas_none_sta
 	default_and_branch(200);
 	attribution->began_ms = 0;
 	attach(&pluto, &ns);
+	cr_expect_not(is_refused(&hq, 1), "its list comes soon");
+	cr_expect_eq(decisions(), 0);
+	key_managers_find(&attribution->key_managers, &pluto)->attached_ms = 0;
 	cr_expect(is_refused(&hq, 1));
 	cr_expect_eq(decisions(), 0);
+}
+
+/* It has no SA that counts. */
+Test(pair_decisions, R_2_15_a_key_manager_that_has_ended_refuses_no_connection)
+{
+	default_and_branch(200);
+	attribution->began_ms = 0;
+	attach(&pluto, &ns);
+	key_managers_find(&attribution->key_managers, &pluto)->attached_ms = 0;
+	set_feed_state(&pluto, FEED_STATE_LOST);
+	cr_expect_not(is_refused(&hq, 1));
+	cr_expect_eq(decision_of(&hq, 1), LATCH_PAIR_ALONE);
+	cr_expect(is_refused(&hq, 2));
 }
 
 /* The lists come soon: applications see a loss, and their connections begin. */
@@ -162,6 +170,25 @@ Test(pair_decisions, R_2_3_8_a_contested_sa_that_no_key_manager_has_reported_sta
 	sa.word.flags = 0;
 	cr_assert_eq(bpf_map_update_elem(maps.sas, &key, &sa, BPF_ANY), 0);
 	cr_expect_not(is_refused(&by_hand, 2));
+}
+
+/* A report of the CHILD_SA with another peer could not be written to this SA. */
+Test(pair_decisions, R_2_3_8_an_sa_with_other_params_than_its_child_sa_is_refused)
+{
+	struct latch_sa_key key = out_key(&hq, ns.cookie);
+	struct latch_sa sa;
+
+	default_and_branch(200);
+	cr_assert_eq(bpf_map_lookup_elem(maps.sas, &key, &sa), 0);
+	sa.word.params = in_params(&branch);
+	cr_assert_eq(bpf_map_update_elem(maps.sas, &key, &sa, BPF_ANY), 0);
+	attribution->began_ms = 0;
+	cr_expect(is_refused(&hq, 1));
+	cr_expect_eq(decisions(), 0);
+	sa.word.params = in_params(&hq);
+	cr_assert_eq(bpf_map_update_elem(maps.sas, &key, &sa, BPF_ANY), 0);
+	cr_expect_not(is_refused(&hq, 1));
+	cr_expect_eq(decision_of(&hq, 1), LATCH_PAIR_ALONE);
 }
 
 static bool is_refused_in_ipv6(const struct feed_child *under, const char *remote)
@@ -215,6 +242,35 @@ Test(pair_decisions, R_2_3_8_a_flow_that_its_own_selectors_do_not_cover_is_conte
 	cr_expect(is_refused(&branch, 3), "no other selectors have it either");
 }
 
+/* ---- reports */
+
+/* Of two rivals the SA has one recorded. */
+Test(pair_decisions, the_refusal_of_a_flow_names_the_peer_that_contests_it)
+{
+	struct feed_child other = tunnel("e.example", 3, 4, "10.4.0.0/16");
+	struct latch_sa_key key = out_key(&hq, ns.cookie);
+	struct latch_flow flow = flow_inside(4);
+	struct news_rival rival;
+
+	traffic_selector_set_add(&other.remote_ts, "10.5.0.0/16", 11);
+	default_and_branch(200);
+	bring_up(&other);
+	add_policies(&other, 200, 0);
+	settle_for(A_SECOND_MS);
+	cr_expect(is_refused(&hq, 4));
+	cr_assert(attribution_rival_for(attribution, &key, &flow, &rival));
+	cr_expect_eq(rival.params, in_params(&hq));
+	cr_expect_eq(rival.rival_params, in_params(&other));
+	cr_expect_str_eq(rival.remote, "10.4.0.0/16");
+	flow = flow_inside(2);
+	cr_assert(attribution_rival_for(attribution, &key, &flow, &rival));
+	cr_expect_eq(rival.rival_params, in_params(&branch));
+	cr_expect_str_eq(rival.remote, "10.2.0.0/16");
+	cr_expect_str_eq(rival.local, "10.8.0.1");
+	flow = flow_inside(1);
+	cr_expect_not(attribution_rival_for(attribution, &key, &flow, &rival));
+}
+
 /* ---- interface ids */
 
 Test(pair_decisions, a_rival_behind_another_device_contests_no_flow)
@@ -233,142 +289,6 @@ Test(pair_decisions, R_2_3_8_a_peer_with_two_interface_ids_has_no_device_of_its_
 	kernel.devices_count = 3;
 	add_policies(&second, 200, 43);
 	bring_up(&second);
-	cr_expect(is_refused(&hq, 1));
-}
-
-/* ---- the end of a decision */
-
-static int decisions_at_bind;
-
-static void count_at_bind(const struct latch_sa_key *key)
-{
-	(void)key;
-	decisions_at_bind += decisions();
-}
-
-Test(pair_decisions, R_2_3_8_no_decision_is_left_when_an_sa_of_another_peer_is_bound)
-{
-	struct feed_child impostor = tunnel("e.example", 3, 4, "10.1.0.0/16");
-
-	default_and_branch(200);
-	cr_expect_not(is_refused(&hq, 1));
-	add_policies(&impostor, 100, 0);
-	seen.on_bound = count_at_bind;
-	decisions_at_bind = 0;
-	bring_up(&impostor);
-	cr_expect_eq(decisions_at_bind, 0);
-	cr_expect_eq(decisions(), 0);
-	cr_expect(is_refused(&hq, 1));
-}
-
-Test(pair_decisions, R_2_3_8_an_edit_of_the_spd_ends_the_decisions_that_it_concerns)
-{
-	default_and_branch(200);
-	cr_expect_not(is_refused(&hq, 1));
-	cr_expect(is_refused(&hq, 2));
-	remove_last_policies();
-	settle_for(A_SECOND_MS);
-	cr_expect_eq(decision_of(&hq, 2), -1);
-	cr_expect_eq(decision_of(&hq, 1), LATCH_PAIR_ALONE);
-}
-
-/* choice_is_stale(): the event of the edit has come, and latchd has not read the SPD since. */
-Test(pair_decisions, R_2_3_8_a_decision_is_made_by_the_spd_of_the_moment)
-{
-	default_and_branch(200);
-	remove_last_policies();
-	add_policies(&branch, 100, 0);
-	cr_expect_not(is_refused(&branch, 2), "the branch's policy comes first now");
-	cr_expect_eq(decision_of(&branch, 2), LATCH_PAIR_ALONE);
-}
-
-Test(pair_decisions, a_rekey_leaves_the_decisions)
-{
-	struct feed_child next = tunnel("c.example", 5, 2, "0.0.0.0/0");
-
-	default_and_branch(200);
-	cr_expect_not(is_refused(&hq, 1));
-	bring_up(&next);
-	cr_expect_eq(decision_of(&hq, 1), LATCH_PAIR_ALONE);
-}
-
-/* A hub has hundreds of clients that come and go, and an impostor may bring up CHILD_SAs all the
- * time: connections to other addresses must not wait each time. */
-Test(pair_decisions, R_2_15_a_change_elsewhere_leaves_the_decisions)
-{
-	struct feed_child client = tunnel("e.example", 3, 4, "10.77.0.0/16");
-
-	default_and_branch(200);
-	cr_expect_not(is_refused(&hq, 1));
-	cr_expect_not(is_refused(&hq, 77));
-	add_policies(&client, 200, 0);
-	bring_up(&client);
-	cr_expect_eq(decision_of(&hq, 1), LATCH_PAIR_ALONE);
-	cr_expect_eq(decision_of(&hq, 77), -1);
-	cr_expect(is_refused(&hq, 77));
-	remove_last_policies();
-	settle_for(A_SECOND_MS);
-	delete_both(&client);
-	cr_expect_eq(decision_of(&hq, 1), LATCH_PAIR_ALONE);
-	cr_expect_eq(decision_of(&hq, 77), -1);
-}
-
-Test(pair_decisions, R_2_15_a_change_on_both_sides_of_an_address_leaves_its_decision)
-{
-	struct feed_child around = tunnel("e.example", 3, 4, "10.1.0.0/24");
-
-	traffic_selector_set_add(&around.remote_ts, "10.3.0.0/24", 11);
-	default_and_branch(100);
-	cr_expect_not(is_refused(&branch, 2));
-	cr_expect_not(is_refused(&hq, 3));
-	bring_up(&around);
-	cr_expect_eq(decision_of(&branch, 2), LATCH_PAIR_ALONE);
-	cr_expect_eq(decision_of(&hq, 3), -1);
-	cr_expect_not(is_refused(&hq, 3), "it has no policy");
-	delete_both(&around);
-	cr_expect_eq(decision_of(&branch, 2), LATCH_PAIR_ALONE);
-	cr_expect_eq(decision_of(&hq, 3), -1);
-}
-
-Test(pair_decisions, the_end_of_an_overlap_ends_the_refusal)
-{
-	default_and_branch(200);
-	cr_expect(is_refused(&hq, 2));
-	remove_last_policies();
-	delete_both(&branch);
-	cr_expect_eq(decision_of(&hq, 2), -1);
-	cr_expect_not(is_refused(&hq, 2));
-	cr_expect_eq(decision_of(&hq, 2), LATCH_PAIR_ALONE);
-}
-
-/* Interface ids then tell none of the peer's SAs apart from another peer's, wherever the second
- * tunnel leads. */
-Test(pair_decisions, R_2_3_8_a_second_interface_id_ends_all_decisions_for_the_peer)
-{
-	struct feed_child second = tunnel("c.example", 9, 2, "10.44.0.0/16");
-
-	two_tunnels(41, 42);
-	kernel.devices[2] = second.if_id_in = second.if_id_out = 43;
-	kernel.devices_count = 3;
-	edited();
-	settle_for(A_SECOND_MS);
-	cr_expect_not(is_refused(&hq, 1));
-	bring_up(&second);
-	cr_expect_eq(decision_of(&hq, 1), -1);
-	cr_expect(is_refused(&hq, 1));
-	delete_both(&second);
-	cr_expect_eq(decision_of(&hq, 1), -1);
-	cr_expect_not(is_refused(&hq, 1));
-}
-
-Test(pair_decisions, R_2_3_8_a_device_that_goes_ends_all_decisions)
-{
-	two_tunnels(41, 42);
-	cr_expect_not(is_refused(&hq, 1));
-	kernel.devices_count = 1;
-	edited();
-	settle_for(A_SECOND_MS);
-	cr_expect_eq(decisions(), 0);
 	cr_expect(is_refused(&hq, 1));
 }
 
@@ -423,6 +343,42 @@ Test(pair_decisions, a_peer_with_many_selectors_for_an_address_leaves_its_flows_
 {
 	many(bring_up_inside);
 	cr_expect_not(is_refused(&hq, 2));
+}
+
+/* Of two gateways with many selectors, for one address by unequal ones. */
+static void bring_up_unequal(const char *peer, uint32_t spi, uint8_t host, const char *first)
+{
+	struct feed_child child = tunnel(peer, spi, host, first);
+	char text[32];
+	unsigned int i;
+
+	for (i = 0; i < 200; i++) {
+		snprintf(text, sizeof(text), "10.%u.%u.0/24", 3 + spi % 64, i);
+		traffic_selector_set_add(&child.remote_ts, text, strlen(text));
+	}
+	traffic_selector_set_seal(&child.remote_ts);
+	bring_up(&child);
+	feed_child_release(&child);
+}
+
+/* Not by the selectors elsewhere, for each two groups anew. */
+Test(pair_decisions, equal_selectors_are_searched_by_the_address)
+{
+	struct sa_groups *groups = &attribution->child_sas.groups;
+	uint64_t before;
+	unsigned int i;
+
+	add_policies(&hq, 100, 0);
+	for (i = 0; i < 20; i++) {
+		bring_up_unequal("c.example", 100 + i, 2, "10.2.0.0/25");
+		bring_up_unequal("e.example", 200 + i, 4, "10.2.0.0/26");
+	}
+	settle_for(A_SECOND_MS);
+	hq = tunnel("c.example", 100, 2, "10.2.0.0/25");
+	before = groups->work;
+	cr_expect_not(is_refused(&hq, 2));
+	cr_expect_geq(groups->work, before + 3 * 20 * 20, "each search counts");
+	cr_expect_lt(groups->work, before + 20 * 20 * 20);
 }
 
 Test(pair_decisions, R_2_3_8_the_end_of_latchd_ends_all_decisions)
