@@ -227,7 +227,7 @@ static int same_bytes(const void *one, const void *other, int size)
 #include "gate/new_flow.bpf.c"
 #include "gate/socketless.h"
 
-/* No SA is contested here. */
+/* Of a contested SA. */
 int pair_decision(const struct latch_flow *flow, int under)
 {
 	(void)flow, (void)under;
@@ -235,6 +235,7 @@ int pair_decision(const struct latch_flow *flow, int under)
 }
 
 static enum latch_drop dropped;
+static bool refused; /* with an event, by which latchd decides over a contested SA */
 
 int drop_packet(struct passage *p, struct latch *latch, int why)
 {
@@ -245,6 +246,7 @@ int drop_packet(struct passage *p, struct latch *latch, int why)
 
 int refuse(struct passage *p, int why)
 {
+	refused = true;
 	return drop_packet(p, NULL, why);
 }
 
@@ -268,7 +270,7 @@ static void begin(void)
 	created = 0;
 	dropped = LATCH_DROP_COUNT;
 	found_latch = NULL;
-	is_audit = false;
+	is_audit = refused = false;
 	released = 0;
 	the_rule = (struct rule_decision){.action = LATCH_ACTION_AUTO};
 	settings.rule_stamp = 0;
@@ -700,6 +702,26 @@ Test(wish, a_received_packet_at_the_netfilter_gate_settles_no_latch_on_a_peer_of
 	bind_to_impostor();
 	cr_expect_eq(pass_received(&passage, &latch), GATE_PASS);
 	cr_expect_eq(created, IMPOSTOR, "no rule names a peer");
+}
+
+/* A socket that only receives: no packet of the cgroup gate asks for it. */
+Test(wish, a_received_packet_under_a_contested_sa_has_latchd_decide_if_its_peer_is_of_the_set)
+{
+	struct latch latch = {.word.state = LATCH_STATE_LARVAL};
+
+	begin_set();
+	passage.egress = 0;
+	sas[0].word.flags = LATCH_SA_CONTESTED;
+	cr_expect_eq(pass_received(&passage, &latch), GATE_DROP);
+	cr_expect_eq(dropped, LATCH_DROP_CONTESTED);
+	cr_expect(refused);
+	begin_set();
+	passage.egress = 0;
+	sas[0].word.flags = LATCH_SA_CONTESTED;
+	bind_to_impostor();
+	cr_expect_eq(pass_received(&passage, &latch), GATE_DROP);
+	cr_expect_not(refused);
+	cr_expect_eq(created, 0);
 }
 
 Test(wish, a_packet_without_a_socket_passes_to_a_peer_of_the_set_only)
