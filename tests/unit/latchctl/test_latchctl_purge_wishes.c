@@ -101,7 +101,7 @@ static int exit_status_of_user(const char *root)
 	return WEXITSTATUS(status);
 }
 
-Test(purge_wishes, a_user_that_may_not_look_is_not_told_that_there_is_none)
+Test(purge_wishes, a_user_that_may_not_look_gets_an_error_and_no_number)
 {
 	int fd = socket_with(SOCK_STREAM, WISH_REQUIRE);
 
