@@ -238,7 +238,7 @@ static __always_inline int gate_loose(struct __sk_buff *skb, struct bpf_sock *sk
 		udp_read_sent(skb, p, NULL);
 	else
 		udp_read_received(skb, p);
-	/* With source NAT or an xfrm interface the first pass is in clear, the second one as ESP. */
+	/* With source NAT or an xfrm interface the first pass is in clear, the second as ESP. */
 	if (egress && p->protection == PACKET_PLAIN && comes_back(skb, p, NULL) == COMES_BACK)
 		return GATE_PASS;
 	return wish_check_datagram(p);

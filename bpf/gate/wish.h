@@ -2,6 +2,7 @@
 /*
  * The wishes of the application for its socket (R-2.3-16, R-2.3-17). The steady path does not come
  * here: wishes do not change while a socket has a connection, and a pass is remembered with its SA.
+ * Each datagram of a socket without a connection does.
  */
 #ifndef LATCH_BPF_GATE_WISH_H
 #define LATCH_BPF_GATE_WISH_H
