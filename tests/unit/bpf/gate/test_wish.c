@@ -15,6 +15,7 @@
 #define LATCH_BPF_DB_MAPS_H
 #define LATCH_BPF_DB_LATCH_DB_H
 #define LATCH_BPF_DB_PAST_H
+#define LATCH_BPF_DB_MET_LATCH_H
 #define LATCH_BPF_DB_RULES_H
 #define OWN_FRAME __attribute__((unused))
 #define __noinline
@@ -28,9 +29,23 @@
 #include "db/rule_decision.h"
 #include "db/socket_wish.h"
 
-struct datagram_socket {
-	__u8 wished;
+struct socket_verdict {
+	__u8 was_latched;
 };
+
+struct datagram_socket {
+	struct socket_verdict verdict;
+	__u8 wished, was_released;
+	__u32 released_mode;
+	struct latch_flow flow;
+};
+
+static void met_latch(struct socket_verdict *v, const struct latch_flow *flow,
+		      const struct latch *latch)
+{
+	(void)flow;
+	v->was_latched = latch != NULL;
+}
 
 enum {
 	PEER = 7,
@@ -121,8 +136,13 @@ static long bpf_loop(__u32 times, long (*step)(__u32, void *), void *context, __
 #define bpf_loop(times, step, context, flags)                                                      \
 	bpf_loop(times, (long (*)(__u32, void *))(void *)(step), context, flags)
 
+static void (*full_barrier_seen)(void); /* at the next one */
+
 static void full_barrier(void)
 {
+	if (full_barrier_seen)
+		full_barrier_seen();
+	full_barrier_seen = NULL;
 }
 
 static __u64 bpf_ktime_get_boot_ns(void)
@@ -197,14 +217,14 @@ static int was_audited(__u64 began, __u8 unproven, __u8 rule_flags)
 	return is_audit;
 }
 
+static unsigned int released;
+
 static struct latch *latch_read(const struct latch_flow *flow, __u64 *id)
 {
 	(void)flow;
 	*id = the_latch.id;
 	return found_latch;
 }
-
-static unsigned int released;
 
 static int latch_release(const struct latch_flow *flow, struct latch *latch, __u64 id)
 {
@@ -509,13 +529,21 @@ Test(wish, a_latch_that_is_in_the_memory_since_notes_no_wish)
 
 /* ---- a datagram whose check began before the wish */
 
+static int look_again(struct datagram_socket *socket)
+{
+	struct bpf_sock sk = {0};
+	struct __sk_buff skb = {.sk = &sk};
+
+	return wish_look_again(&skb, &passage, socket);
+}
+
 Test(wish, a_datagram_that_was_checked_before_the_wish_is_lost_with_its_latch)
 {
 	struct datagram_socket socket = {.wished = 1};
 
 	begin_latch();
 	passage.wish = 0;
-	cr_expect_eq(wish_look_again(&passage, &socket), GATE_DROP);
+	cr_expect_eq(look_again(&socket), GATE_DROP);
 	cr_expect_eq(dropped, LATCH_DROP_REQUIRED);
 	cr_expect(passage.enforced);
 	cr_expect_eq(released, 1);
@@ -527,10 +555,10 @@ Test(wish, a_latch_that_was_compared_meanwhile_stays)
 
 	begin_latch();
 	the_latch.rule_flags |= LATCH_RULE_WISHED;
-	wish_look_again(&passage, &socket);
+	look_again(&socket);
 	the_latch.rule_flags = 0;
 	the_latch.socket_cookie++;
-	wish_look_again(&passage, &socket);
+	look_again(&socket);
 	cr_expect_eq(released, 0);
 	cr_expect_eq(dropped, LATCH_DROP_REQUIRED);
 }
@@ -540,7 +568,72 @@ Test(wish, a_datagram_of_a_socket_without_a_wish_is_not_looked_at_again)
 	struct datagram_socket socket = {.wished = 0};
 
 	begin_latch();
-	cr_expect_eq(wish_look_again(&passage, &socket), GATE_PASS);
+	cr_expect_eq(look_again(&socket), GATE_PASS);
+	cr_expect_eq(released, 0);
+}
+
+/* The datagram of c has passed by the former wish, and has begun the latch. */
+static struct datagram_socket begin_under_former_wish(void)
+{
+	begin();
+	compare();
+	begin_latch();
+	the_latch.rule_flags |= LATCH_RULE_WISHED;
+	the_latch.word.params = PEER;
+	cr_assert_eq(passage.admitted, PEER);
+	return (struct datagram_socket){.wished = 1};
+}
+
+Test(wish, a_latch_of_a_former_wish_ends_if_the_present_one_does_not_admit_its_sa)
+{
+	struct datagram_socket socket = begin_under_former_wish();
+
+	strcpy(the_wish.peer, "d.example");
+	cr_expect_eq(look_again(&socket), GATE_DROP);
+	cr_expect_eq(dropped, LATCH_DROP_REQUIRED);
+	cr_expect_eq(released, 1);
+	socket = begin_under_former_wish();
+	the_wish.terms |= WISH_TAG;
+	strcpy(the_wish.tag, "staff");
+	cr_expect_eq(look_again(&socket), GATE_DROP);
+	cr_expect_eq(released, 1);
+	socket = begin_under_former_wish();
+	the_wish.terms = 0;
+	socket.wished = 0;
+	cr_expect_eq(look_again(&socket), GATE_DROP, "taken back");
+	cr_expect_eq(released, 1);
+}
+
+static struct datagram_socket looking;
+static bool noted_first;
+
+static void see_whether_noted(void)
+{
+	noted_first = looking.verdict.was_latched;
+}
+
+/* setsockopt() ends a latch that the socket has noted. */
+Test(wish, the_socket_notes_the_latch_before_its_wish_is_read_again)
+{
+	looking = begin_under_former_wish();
+	full_barrier_seen = see_whether_noted;
+	cr_expect_eq(look_again(&looking), GATE_PASS);
+	cr_expect(noted_first);
+}
+
+Test(wish, a_latch_of_a_former_wish_stays_if_the_present_one_admits_its_sa)
+{
+	struct datagram_socket socket = begin_under_former_wish();
+
+	cr_expect_eq(look_again(&socket), GATE_PASS);
+	the_wish.terms |= WISH_LOCAL;
+	strcpy(the_wish.local, "w.example");
+	the_wish.changes += 2;
+	cr_expect_eq(look_again(&socket), GATE_PASS);
+	cr_expect_eq(released, 0);
+	strcpy(the_wish.peer, "d.example");
+	the_latch.word.params = IMPOSTOR;
+	cr_expect_eq(look_again(&socket), GATE_DROP);
 	cr_expect_eq(released, 0);
 }
 
