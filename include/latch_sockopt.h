@@ -13,8 +13,8 @@
  *   ENOSYS                   served, but this option is not known there, or cannot be set
  *   EINVAL                   the buffer of a number or a structure is too small; a wish: its size,
  *                            or its value
- *   EISCONN                  a wish, after connect() or listen(); the first wish of a UDP socket
- *                            that has received datagrams, which may be of any host
+ *   EISCONN                  a wish, after connect() or listen(); a wish of a UDP socket that has
+ *                            datagrams to read, which other wishes or none have admitted
  *   ENOMEM                   a wish, and the socket's memory for options is full
  *   EPERM                    LATCH_OPT_PROTECTION, without CAP_NET_ADMIN of the host
  *   ERANGE                   the buffer of a text is too small
@@ -70,8 +70,8 @@ enum latch_option {
 
 	/*
 	 * Wishes: set before connect() or listen(), and read at any time. Each one requires a
-	 * latch: the socket sends and receives nothing without one, whatever the rules say, and in
-	 * audit mode, too. Wishes and rules add up. Sockets that a listener accepts have its
+	 * latch: a connection sends and receives nothing without one, whatever the rules say, and
+	 * in audit mode, too. Wishes and rules add up. Sockets that a listener accepts have its
 	 * wishes (R-2.3-16, R-2.3-17). A UDP socket with a wish sends and receives nothing before
 	 * connect(), unless it has LATCH_OPT_DATAGRAMS. Without LATCH_OPT_REQUIRE and the others a
 	 * socket has no wish.
@@ -113,7 +113,8 @@ enum latch_option {
 	/*
 	 * int, UDP only: 1, or 0 to take it back. A wish as those above, for a socket that is not
 	 * connected (section 5.3): it sends and receives each datagram for itself, under an SA that
-	 * fulfils all wishes of the socket at that time. Such a datagram has no latch.
+	 * fulfils all wishes of the socket at that time. Such a datagram has no latch. Set all
+	 * wishes before bind(), this one last: what is received between two is of the first one.
 	 */
 	LATCH_OPT_DATAGRAMS = 27,
 	/*

@@ -310,11 +310,11 @@ static __always_inline enum wished wished_of(const struct socket_wish *wish)
 	return wish->terms & WISH_DATAGRAMS ? WISHED_DATAGRAMS : WISHED_SILENCE;
 }
 
-/* The datagrams in the queue may be of any host. With an earlier wish they came by the gate. */
+/* Earlier wishes, or none, have admitted the datagrams in the queue. */
 static __always_inline int comes_too_late(struct bpf_sock *sk, int option,
 					  const struct datagram_socket *datagrams)
 {
-	return datagrams && option != LATCH_OPT_PROTECTION && !datagrams->wished &&
+	return datagrams && option != LATCH_OPT_PROTECTION &&
 	       has_queued_datagrams(kernel_socket(sk));
 }
 
@@ -344,7 +344,7 @@ static __always_inline int wish(const struct bpf_sockopt *ctx, struct bpf_sock *
 	if (datagrams)
 		WRITE_ONCE(datagrams->wished, wished_of(wish));
 	end_change(wish);
-	if (datagrams) {
+	if (datagrams && !err) {
 		forget_unwished(sk);
 		end_former(sk, datagrams);
 	}

@@ -13,10 +13,13 @@
 static __always_inline enum latch_drop read_rule(struct passage *p)
 {
 	__u16 params = 0;
-	enum latch_drop why = reject_reason(p, &params);
+	enum latch_drop why = reject_reason(p, &params), refused = REJECT_NONE;
 
 	rule_of(&p->flow, p->opened, &p->rule);
-	return why == REJECT_NONE && has_terms(p) ? (enum latch_drop)rule_refuses(p, params) : why;
+	/* latchd decides over a contested SA only if its peer fulfils the terms. */
+	if ((why == REJECT_NONE || is_contest(why)) && has_terms(p))
+		refused = (enum latch_drop)rule_refuses(p, params);
+	return refused == REJECT_NONE ? why : refused;
 }
 
 /*

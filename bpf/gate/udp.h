@@ -179,8 +179,8 @@ static __always_inline int check_datagram(struct __sk_buff *skb, struct bpf_sock
 	v = socket ? &socket->verdict : NULL;
 	verdict = leaves ? check_packet(p, v) : check_and_remember(skb, p, v);
 	look_again(p, sk, verdict);
-	if (verdict == GATE_PASS && p->begins && !p->wish && socket)
-		verdict = wish_look_again(p, socket);
+	if (verdict == GATE_PASS && p->begins && socket)
+		verdict = wish_look_again(skb, p, socket);
 	if (p->audited && p->begins)
 		audit_begin(p,
 			    is_foreign(BPF_CORE_READ(kernel_socket(sk), __sk_common.skc_net.net)));
@@ -238,6 +238,9 @@ static __always_inline int gate_loose(struct __sk_buff *skb, struct bpf_sock *sk
 		udp_read_sent(skb, p, NULL);
 	else
 		udp_read_received(skb, p);
+	/* With source NAT or an xfrm interface the first pass is in clear, the second as ESP. */
+	if (egress && p->protection == PACKET_PLAIN && comes_back(skb, p, NULL) == COMES_BACK)
+		return GATE_PASS;
 	return wish_check_datagram(p);
 }
 

@@ -2,6 +2,7 @@
 /* Does the SA of a packet fulfil the wishes of the application for its socket? */
 #include "gate/wish.h"
 #include "db/latch_flags.h"
+#include "db/met_latch.h"
 #include "db/past.h"
 #include "db/peer_sets.h"
 #include "latch_strength.h"
@@ -275,24 +276,75 @@ __noinline int wish_keep(struct passage *p, struct latch *latch)
 	return 0;
 }
 
-static __always_inline void end_unwished_latch(const struct passage *p)
+/* admitted: the params that the former wishes have admitted; 0: the socket had none. */
+static __always_inline int is_unwished_latch(const struct passage *p, const struct latch *latch,
+					     __u16 admitted)
 {
-	struct latch_flow flow = p->flow;
-	__u64 id = 0;
-	struct latch *latch = latch_read(&flow, &id);
+	union latch_word word = READ_WORD(latch->word);
 
-	if (latch && READ_ONCE(latch->socket_cookie) == p->socket_cookie &&
-	    !(READ_ONCE(latch->rule_flags) & LATCH_RULE_WISHED))
-		latch_release(&flow, latch, id);
+	if (READ_ONCE(latch->socket_cookie) != p->socket_cookie)
+		return 0;
+	return admitted ? word.params == admitted
+			: !(READ_ONCE(latch->rule_flags) & LATCH_RULE_WISHED);
 }
 
-__noinline int wish_look_again(struct passage *p, const struct datagram_socket *socket)
+/* As datagram_release_latch(), of a latch that was not compared. A global function, too. */
+__noinline int wish_end_latch(const struct passage *p, struct datagram_socket *socket, int admitted)
 {
-	if (!p)
-		return GATE_DROP;
-	if (!socket || !READ_ONCE(socket->wished))
+	struct latch_flow flow;
+	struct latch *latch;
+	__u64 id = 0;
+
+	if (!p || !socket)
+		return 0;
+	flow = p->flow;
+	latch = latch_read(&flow, &id);
+	if (!latch || !is_unwished_latch(p, latch, admitted))
+		return 0;
+	socket->released_mode = 0;
+	WRITE_ONCE(socket->was_released, 1);
+	full_barrier();
+	WRITE_ONCE(socket->verdict.was_latched, 0);
+	latch_release(&flow, latch, id);
+	return 0;
+}
+
+/* A global function, as is_same_text(). */
+__noinline int wish_note_latch(const struct passage *p, struct datagram_socket *socket)
+{
+	struct latch *latch;
+
+	if (!p || !socket)
+		return 0;
+	latch = latch_find(&p->flow);
+	socket->flow = p->flow;
+	if (latch)
+		met_latch(&socket->verdict, &p->flow, latch);
+	full_barrier();
+	return 0;
+}
+
+/*
+ * setsockopt() writes the wish before it looks for a latch that the socket has noted. So it finds
+ * this latch, or the wish is found here.
+ */
+__noinline int wish_look_again(struct __sk_buff *skb, struct passage *p,
+			       struct datagram_socket *socket)
+{
+	__u16 admitted;
+
+	if (!p || !socket)
+		return p ? GATE_PASS : GATE_DROP;
+	wish_note_latch(p, socket);
+	admitted = p->wish ? p->admitted : 0;
+	if (!admitted && !READ_ONCE(socket->wished))
 		return GATE_PASS;
-	end_unwished_latch(p);
+	p->admitted = 0;
+	if (admitted)
+		wish_check(skb, p);
+	if (admitted && p->admitted == admitted)
+		return GATE_PASS;
+	wish_end_latch(p, socket, admitted);
 	p->enforced = 1;
 	return drop(LATCH_DROP_REQUIRED, p, NULL);
 }

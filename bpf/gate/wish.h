@@ -2,6 +2,7 @@
 /*
  * The wishes of the application for its socket (R-2.3-16, R-2.3-17). The steady path does not come
  * here: wishes do not change while a socket has a connection, and a pass is remembered with its SA.
+ * Each datagram of a socket without a connection does.
  */
 #ifndef LATCH_BPF_GATE_WISH_H
 #define LATCH_BPF_GATE_WISH_H
@@ -36,10 +37,10 @@ int wish_check_datagram(struct passage *p);
 int wish_keep(struct passage *p, struct latch *latch);
 
 /*
- * A datagram without a wish has begun a flow. If its socket has a wish by now, the check began
- * before that: drops the datagram, and closes a latch that was not compared. Before the socket
- * notes its latch. As wish_check_loose().
+ * A datagram has begun a flow: its socket notes the latch. If the socket has other wishes by now,
+ * which do not admit the SA, the check began before that: drops the datagram, and closes a latch
+ * that was not compared. As wish_check_loose().
  */
-int wish_look_again(struct passage *p, const struct datagram_socket *socket);
+int wish_look_again(struct __sk_buff *skb, struct passage *p, struct datagram_socket *socket);
 
 #endif

@@ -74,16 +74,27 @@ static int count_in_all(const glob_t *pins)
 	return count < 0 ? count : sum;
 }
 
+/* Of nothing that was found: 0 or a negative errno. */
+static int none(const char *root, int result)
+{
+	if (result == GLOB_NOSPACE)
+		return -ENOMEM;
+	if (access(root, R_OK | X_OK) && errno != ENOENT)
+		return -errno;
+	return result == GLOB_NOMATCH ? 0 : -EIO;
+}
+
 int purge_count_wishes(const char *root)
 {
 	char pattern[PATTERN_MAX];
 	glob_t pins;
-	int count;
+	int count, result;
 
 	if (snprintf(pattern, sizeof(pattern), "%s/v*/maps/wishes", root) >= (int)sizeof(pattern))
 		return -ENAMETOOLONG;
-	if (glob(pattern, 0, NULL, &pins))
-		return 0;
+	result = glob(pattern, 0, NULL, &pins);
+	if (result)
+		return none(root, result);
 	count = count_in_all(&pins);
 	globfree(&pins);
 	return count;

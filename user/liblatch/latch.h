@@ -101,8 +101,8 @@ const char *latch_why_text(int why);
  * then sends and receives nothing in clear, or under the SA of another peer, whatever the rules of
  * latchd say. A socket that a listener accepts has the listener's. 0, or:
  *   -LATCH_UNAVAILABLE  nothing is wished: stop here, nothing would keep it
- *   -EISCONN            the socket has a connection, listens, or has received datagrams already:
- *                       a UDP socket wishes before bind()
+ *   -EISCONN            the socket has a connection, listens, or has datagrams to read: a UDP
+ *                       socket wishes before bind()
  *   -EINVAL             a value that is not known, or a text that is too long
  *   -ENOMEM             the socket's memory for options is full
  * One system call each.
@@ -135,7 +135,8 @@ int latch_disposition(int fd, enum latch_app_disposition wished);
 
 /*
  * Section 5.3: a UDP socket that is not connected sends and receives each datagram for itself, if
- * its SA fulfils all wishes of the socket; without this one it is silent. -EINVAL: no UDP socket.
+ * its SA fulfils all wishes of the socket; without this one it is silent. Set this one last, and
+ * all before bind(). -EINVAL: no UDP socket.
  */
 int latch_datagrams(int fd);
 

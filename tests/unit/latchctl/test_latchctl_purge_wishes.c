@@ -3,10 +3,13 @@
 #include "loaded_gates.h"
 
 #include <bpf/bpf.h>
+#include <errno.h>
 #include <sched.h>
 #include <sys/mount.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "db/socket_wish.h"
 #include "latchctl/purge_wishes.h"
@@ -84,6 +87,30 @@ Test(purge_wishes, without_a_pin_there_is_none)
 
 	cr_expect_eq(purge_count_wishes(ROOT), 0);
 	cr_expect_eq(purge_count_wishes("/nonexistent"), 0);
+	close(fd);
+}
+
+static int exit_status_of_user(const char *root)
+{
+	int status = -1;
+	pid_t pid = fork();
+
+	if (!pid)
+		_exit(setresuid(65534, 65534, 65534) ? 2 : purge_count_wishes(root) == -EACCES);
+	cr_assert_eq(waitpid(pid, &status, 0), pid);
+	return WEXITSTATUS(status);
+}
+
+Test(purge_wishes, a_user_that_may_not_look_gets_an_error_and_no_number)
+{
+	int fd = socket_with(SOCK_STREAM, WISH_REQUIRE);
+
+	pin_wishes();
+	cr_expect_eq(exit_status_of_user(ROOT), 1);
+	cr_assert_eq(chmod("/sys/fs/bpf", 0700), 0);
+	cr_expect_eq(exit_status_of_user(ROOT), 1, "nor above it");
+	cr_expect_eq(exit_status_of_user("/nonexistent"), 0);
+	cr_expect_eq(purge_count_wishes(ROOT), 1);
 	close(fd);
 }
 

@@ -527,6 +527,34 @@ Test(api_wish, a_datagram_that_came_before_the_first_wish_is_not_the_wished_peer
 	check_queued(IPV6);
 }
 
+/* The gate has admitted the datagram by the earlier wishes: it may be of another peer. */
+static void check_queued_between_wishes(const char *address)
+{
+	int fd = udp_bound(address), other = udp_bound(address);
+	char byte;
+
+	cr_assert_eq(set_int(fd, LATCH_OPT_DATAGRAMS, 1), 0);
+	cr_assert_eq(set_text(fd, LATCH_OPT_EXPECT_PEER, d.id), 0, "nothing has come yet");
+	cr_assert_eq(udp_send_to(other, name_of(fd, getsockname)), 0);
+	wait_for(is_readable(fd));
+	cr_expect_eq(set_text(fd, LATCH_OPT_EXPECT_PEER, c.id), -EISCONN);
+	cr_expect_eq(set_text(fd, LATCH_OPT_EXPECT_TAG, "web"), -EISCONN);
+	cr_expect_eq(set_int(fd, LATCH_OPT_EXPECT_CLASS, LATCH_CLASS_PSK), -EISCONN);
+	cr_expect_eq(set_wish(fd, LATCH_OPT_EXPECT_QUALITY, &some, sizeof(some)), -EISCONN);
+	expect_text(fd, LATCH_OPT_EXPECT_PEER, d.id);
+	cr_assert_eq(recv(fd, &byte, 1, MSG_DONTWAIT), 1);
+	cr_expect_eq(set_text(fd, LATCH_OPT_EXPECT_PEER, c.id), 0);
+	expect_text(fd, LATCH_OPT_EXPECT_PEER, c.id);
+	close(fd);
+	close(other);
+}
+
+Test(api_wish, a_datagram_that_came_under_an_earlier_wish_is_not_the_peer_of_a_later_one)
+{
+	check_queued_between_wishes(IPV4);
+	check_queued_between_wishes(IPV6);
+}
+
 /* recv() moves what is left to a second queue. */
 Test(api_wish, a_datagram_that_waits_behind_one_that_was_read_counts_too)
 {

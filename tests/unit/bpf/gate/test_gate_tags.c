@@ -340,6 +340,21 @@ Test(gate_tags, a_latch_of_a_former_connection_does_without_no_other_tag)
 	sender_end(&s);
 }
 
+Test(gate_tags, a_wish_that_is_refused_ends_no_latch)
+{
+	struct sender s = sender_new();
+
+	cr_assert_eq(set_text(s.fd, LATCH_OPT_EXPECT_TAG, "web"), 0);
+	sender_connect(&s);
+	cr_assert_eq(send_under(&s, &c), 0);
+	udp_disconnect(s.fd);
+	cr_expect_eq(set_int(s.fd, LATCH_OPT_EXPECT_CLASS, -1), -EINVAL);
+	cr_expect(has_latch(&s.flow));
+	cr_assert_eq(set_int(s.fd, LATCH_OPT_EXPECT_CLASS, LATCH_CLASS_ANY), 0);
+	cr_expect_not(has_latch(&s.flow));
+	sender_end(&s);
+}
+
 /* ---- connect() */
 
 static void check_connect(const struct peer *under, bool ends)

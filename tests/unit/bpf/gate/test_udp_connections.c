@@ -50,8 +50,15 @@ struct net {
 	int any;
 };
 
+enum sas_place {
+	SAS_PLACE_NONE,
+	SAS_PLACE_HERE,
+	SAS_PLACE_HIDDEN,
+};
+
 struct net_device {
 	bool is_tunnel;
+	enum sas_place sas;
 };
 
 struct sock {
@@ -310,9 +317,11 @@ static struct xfrm_state *bundle_state(const struct sk_buff *skb)
 	return sa_behind_nat;
 }
 
+static bool state_is_elsewhere;
+
 static int returns_as_esp(struct xfrm_state *x, const struct net *net)
 {
-	return x && net;
+	return x && net && !state_is_elsewhere;
 }
 
 static enum packet_protection bundle_sa(const struct sk_buff *skb, __u64 netns,
@@ -322,16 +331,10 @@ static enum packet_protection bundle_sa(const struct sk_buff *skb, __u64 netns,
 	return sa_behind_nat ? PACKET_PROTECTED : PACKET_PLAIN;
 }
 
-enum sas_place {
-	SAS_PLACE_NONE,
-	SAS_PLACE_HERE,
-	SAS_PLACE_HIDDEN,
-};
-
 static enum sas_place place_of_sas(const struct net_device *device, const struct net *net)
 {
-	(void)device, (void)net;
-	return SAS_PLACE_NONE;
+	(void)net;
+	return device ? device->sas : SAS_PLACE_NONE;
 }
 
 static __u64 kind_of_device(const struct net_device *device)
@@ -388,9 +391,10 @@ int wish_check_datagram(struct passage *p)
 }
 
 /* What it does is in test_wish.c. */
-int wish_look_again(struct passage *p, const struct datagram_socket *socket)
+int wish_look_again(struct __sk_buff *skb, struct passage *p, struct datagram_socket *socket)
 {
-	cr_assert(p->begins && !p->wish);
+	(void)skb;
+	cr_assert(p->begins);
 	return socket->wished ? GATE_DROP : GATE_PASS;
 }
 
@@ -481,6 +485,7 @@ static void begin(void)
 	memset(&stored_latch, 0, sizeof(stored_latch));
 	is_stored = has_latch = is_named = has_wish = false;
 	sa_behind_nat = NULL;
+	state_is_elsewhere = false;
 	memset(&kernel_udp, 0, sizeof(kernel_udp));
 	mode_in_force = 0;
 	(void)sas, (void)drops, (void)datagram_sockets;
@@ -713,6 +718,46 @@ Test(udp_connections, only_a_wish_for_each_datagram_passes_one_without_a_connect
 	cr_expect_eq(loose_verdict(WISHED_DATAGRAMS, PACKET_PROTECTED, 1), GATE_PASS);
 	cr_expect_eq(loose_verdict(WISHED_SILENCE, PACKET_PLAIN, 0), GATE_DROP);
 	cr_expect_eq(loose_verdict(WISHED_DATAGRAMS, PACKET_PLAIN, 0), GATE_DROP);
+}
+
+/* As loose_verdict(), of a datagram in clear that leaves by the device. */
+static int loose_verdict_by(enum wished wished, struct net_device *device, struct xfrm_state *x)
+{
+	struct bpf_sock sk = {.type = SOCK_DGRAM, .state = BPF_TCP_CLOSE};
+	struct passage p = {.egress = 1, .socket_cookie = COOKIE};
+	struct __sk_buff skb = {.sk = &sk};
+	static struct net net;
+
+	is_stored = has_wish = true;
+	stored.wished = wished;
+	kernel_udp.sk.__sk_common.skc_net.net = &net;
+	make_datagram();
+	packet_sent.dev = device;
+	sent_protection = PACKET_PLAIN;
+	sa_behind_nat = x;
+	return gate_udp(&skb, &sk, &p, 1);
+}
+
+/* The second pass, as ESP, is that of any datagram. */
+Test(udp_connections, a_datagram_without_a_connection_goes_to_xfrm_by_an_xfrm_interface)
+{
+	struct net_device here = {.sas = SAS_PLACE_HERE}, hidden = {.sas = SAS_PLACE_HIDDEN};
+
+	cr_expect_eq(loose_verdict_by(WISHED_DATAGRAMS, &here, NULL), GATE_PASS);
+	cr_expect_eq(loose_verdict(WISHED_DATAGRAMS, PACKET_PROTECTED, 1), GATE_PASS);
+	cr_expect_eq(loose_verdict_by(WISHED_DATAGRAMS, &hidden, NULL), GATE_DROP);
+	cr_expect_eq(loose_verdict_by(WISHED_DATAGRAMS, &tunnel, NULL), GATE_DROP);
+	cr_expect_eq(loose_verdict_by(WISHED_DATAGRAMS, &card, NULL), GATE_DROP);
+	cr_expect_eq(loose_verdict_by(WISHED_SILENCE, &here, NULL), GATE_DROP);
+}
+
+Test(udp_connections, a_datagram_without_a_connection_goes_to_xfrm_by_source_nat)
+{
+	struct xfrm_state x;
+
+	cr_expect_eq(loose_verdict_by(WISHED_DATAGRAMS, &card, &x), GATE_PASS);
+	state_is_elsewhere = true;
+	cr_expect_eq(loose_verdict_by(WISHED_DATAGRAMS, &card, &x), GATE_DROP);
 }
 
 /* ---- the latch of a former connection */

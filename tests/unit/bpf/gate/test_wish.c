@@ -15,6 +15,7 @@
 #define LATCH_BPF_DB_MAPS_H
 #define LATCH_BPF_DB_LATCH_DB_H
 #define LATCH_BPF_DB_PAST_H
+#define LATCH_BPF_DB_MET_LATCH_H
 #define LATCH_BPF_DB_RULES_H
 #define OWN_FRAME __attribute__((unused))
 #define __noinline
@@ -28,9 +29,23 @@
 #include "db/rule_decision.h"
 #include "db/socket_wish.h"
 
-struct datagram_socket {
-	__u8 wished;
+struct socket_verdict {
+	__u8 was_latched;
 };
+
+struct datagram_socket {
+	struct socket_verdict verdict;
+	__u8 wished, was_released;
+	__u32 released_mode;
+	struct latch_flow flow;
+};
+
+static void met_latch(struct socket_verdict *v, const struct latch_flow *flow,
+		      const struct latch *latch)
+{
+	(void)flow;
+	v->was_latched = latch != NULL;
+}
 
 enum {
 	PEER = 7,
@@ -121,8 +136,13 @@ static long bpf_loop(__u32 times, long (*step)(__u32, void *), void *context, __
 #define bpf_loop(times, step, context, flags)                                                      \
 	bpf_loop(times, (long (*)(__u32, void *))(void *)(step), context, flags)
 
+static void (*full_barrier_seen)(void); /* at the next one */
+
 static void full_barrier(void)
 {
+	if (full_barrier_seen)
+		full_barrier_seen();
+	full_barrier_seen = NULL;
 }
 
 static __u64 bpf_ktime_get_boot_ns(void)
@@ -197,14 +217,14 @@ static int was_audited(__u64 began, __u8 unproven, __u8 rule_flags)
 	return is_audit;
 }
 
+static unsigned int released;
+
 static struct latch *latch_read(const struct latch_flow *flow, __u64 *id)
 {
 	(void)flow;
 	*id = the_latch.id;
 	return found_latch;
 }
-
-static unsigned int released;
 
 static int latch_release(const struct latch_flow *flow, struct latch *latch, __u64 id)
 {
@@ -227,7 +247,7 @@ static int same_bytes(const void *one, const void *other, int size)
 #include "gate/new_flow.bpf.c"
 #include "gate/socketless.h"
 
-/* No SA is contested here. */
+/* Of a contested SA. */
 int pair_decision(const struct latch_flow *flow, int under)
 {
 	(void)flow, (void)under;
@@ -235,6 +255,7 @@ int pair_decision(const struct latch_flow *flow, int under)
 }
 
 static enum latch_drop dropped;
+static bool refused; /* with an event, by which latchd decides over a contested SA */
 
 int drop_packet(struct passage *p, struct latch *latch, int why)
 {
@@ -245,6 +266,7 @@ int drop_packet(struct passage *p, struct latch *latch, int why)
 
 int refuse(struct passage *p, int why)
 {
+	refused = true;
 	return drop_packet(p, NULL, why);
 }
 
@@ -268,7 +290,7 @@ static void begin(void)
 	created = 0;
 	dropped = LATCH_DROP_COUNT;
 	found_latch = NULL;
-	is_audit = false;
+	is_audit = refused = false;
 	released = 0;
 	the_rule = (struct rule_decision){.action = LATCH_ACTION_AUTO};
 	settings.rule_stamp = 0;
@@ -507,13 +529,21 @@ Test(wish, a_latch_that_is_in_the_memory_since_notes_no_wish)
 
 /* ---- a datagram whose check began before the wish */
 
+static int look_again(struct datagram_socket *socket)
+{
+	struct bpf_sock sk = {0};
+	struct __sk_buff skb = {.sk = &sk};
+
+	return wish_look_again(&skb, &passage, socket);
+}
+
 Test(wish, a_datagram_that_was_checked_before_the_wish_is_lost_with_its_latch)
 {
 	struct datagram_socket socket = {.wished = 1};
 
 	begin_latch();
 	passage.wish = 0;
-	cr_expect_eq(wish_look_again(&passage, &socket), GATE_DROP);
+	cr_expect_eq(look_again(&socket), GATE_DROP);
 	cr_expect_eq(dropped, LATCH_DROP_REQUIRED);
 	cr_expect(passage.enforced);
 	cr_expect_eq(released, 1);
@@ -525,10 +555,10 @@ Test(wish, a_latch_that_was_compared_meanwhile_stays)
 
 	begin_latch();
 	the_latch.rule_flags |= LATCH_RULE_WISHED;
-	wish_look_again(&passage, &socket);
+	look_again(&socket);
 	the_latch.rule_flags = 0;
 	the_latch.socket_cookie++;
-	wish_look_again(&passage, &socket);
+	look_again(&socket);
 	cr_expect_eq(released, 0);
 	cr_expect_eq(dropped, LATCH_DROP_REQUIRED);
 }
@@ -538,7 +568,72 @@ Test(wish, a_datagram_of_a_socket_without_a_wish_is_not_looked_at_again)
 	struct datagram_socket socket = {.wished = 0};
 
 	begin_latch();
-	cr_expect_eq(wish_look_again(&passage, &socket), GATE_PASS);
+	cr_expect_eq(look_again(&socket), GATE_PASS);
+	cr_expect_eq(released, 0);
+}
+
+/* The datagram of c has passed by the former wish, and has begun the latch. */
+static struct datagram_socket begin_under_former_wish(void)
+{
+	begin();
+	compare();
+	begin_latch();
+	the_latch.rule_flags |= LATCH_RULE_WISHED;
+	the_latch.word.params = PEER;
+	cr_assert_eq(passage.admitted, PEER);
+	return (struct datagram_socket){.wished = 1};
+}
+
+Test(wish, a_latch_of_a_former_wish_ends_if_the_present_one_does_not_admit_its_sa)
+{
+	struct datagram_socket socket = begin_under_former_wish();
+
+	strcpy(the_wish.peer, "d.example");
+	cr_expect_eq(look_again(&socket), GATE_DROP);
+	cr_expect_eq(dropped, LATCH_DROP_REQUIRED);
+	cr_expect_eq(released, 1);
+	socket = begin_under_former_wish();
+	the_wish.terms |= WISH_TAG;
+	strcpy(the_wish.tag, "staff");
+	cr_expect_eq(look_again(&socket), GATE_DROP);
+	cr_expect_eq(released, 1);
+	socket = begin_under_former_wish();
+	the_wish.terms = 0;
+	socket.wished = 0;
+	cr_expect_eq(look_again(&socket), GATE_DROP, "taken back");
+	cr_expect_eq(released, 1);
+}
+
+static struct datagram_socket looking;
+static bool noted_first;
+
+static void see_whether_noted(void)
+{
+	noted_first = looking.verdict.was_latched;
+}
+
+/* setsockopt() ends a latch that the socket has noted. */
+Test(wish, the_socket_notes_the_latch_before_its_wish_is_read_again)
+{
+	looking = begin_under_former_wish();
+	full_barrier_seen = see_whether_noted;
+	cr_expect_eq(look_again(&looking), GATE_PASS);
+	cr_expect(noted_first);
+}
+
+Test(wish, a_latch_of_a_former_wish_stays_if_the_present_one_admits_its_sa)
+{
+	struct datagram_socket socket = begin_under_former_wish();
+
+	cr_expect_eq(look_again(&socket), GATE_PASS);
+	the_wish.terms |= WISH_LOCAL;
+	strcpy(the_wish.local, "w.example");
+	the_wish.changes += 2;
+	cr_expect_eq(look_again(&socket), GATE_PASS);
+	cr_expect_eq(released, 0);
+	strcpy(the_wish.peer, "d.example");
+	the_latch.word.params = IMPOSTOR;
+	cr_expect_eq(look_again(&socket), GATE_DROP);
 	cr_expect_eq(released, 0);
 }
 
@@ -700,6 +795,26 @@ Test(wish, a_received_packet_at_the_netfilter_gate_settles_no_latch_on_a_peer_of
 	bind_to_impostor();
 	cr_expect_eq(pass_received(&passage, &latch), GATE_PASS);
 	cr_expect_eq(created, IMPOSTOR, "no rule names a peer");
+}
+
+/* A socket that only receives: no packet of the cgroup gate asks for it. */
+Test(wish, a_received_packet_under_a_contested_sa_has_latchd_decide_if_its_peer_is_of_the_set)
+{
+	struct latch latch = {.word.state = LATCH_STATE_LARVAL};
+
+	begin_set();
+	passage.egress = 0;
+	sas[0].word.flags = LATCH_SA_CONTESTED;
+	cr_expect_eq(pass_received(&passage, &latch), GATE_DROP);
+	cr_expect_eq(dropped, LATCH_DROP_CONTESTED);
+	cr_expect(refused);
+	begin_set();
+	passage.egress = 0;
+	sas[0].word.flags = LATCH_SA_CONTESTED;
+	bind_to_impostor();
+	cr_expect_eq(pass_received(&passage, &latch), GATE_DROP);
+	cr_expect_not(refused);
+	cr_expect_eq(created, 0);
 }
 
 Test(wish, a_packet_without_a_socket_passes_to_a_peer_of_the_set_only)

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/cleanup.h"
 #include "common/text.h"
 #include "latchd/enforce/cgroups/cgroup_paths.h"
 #include "latchd/maps/tables.h"
@@ -114,15 +115,14 @@ static int find_connection(void *context, const struct latch_flow *flow, const s
 
 _Static_assert(LATCH_WISH_COVERS == CONFIG_MAX_CGROUPS, "all configured cgroups");
 
-/* The path begins at a mount, which may be below the root of the hierarchy. */
+/* The path may lead by a link or another mount, or to another cgroup by now. */
 static bool may_be_deep(const struct cgroup *cgroup)
 {
-	const char *at = cgroup->path;
-	unsigned int levels = 0;
+	uint64_t id = 0;
+	auto_close int fd = cgroup_open(cgroup->path, &id);
+	int level = fd >= 0 && id == cgroup->id ? cgroup_level(fd) : -ENOENT;
 
-	for (; *at; at++)
-		levels += *at == '/';
-	return !levels || levels > LATCH_CGROUP_LEVELS / 2;
+	return level < 0 || level >= LATCH_CGROUP_LEVELS;
 }
 
 /*

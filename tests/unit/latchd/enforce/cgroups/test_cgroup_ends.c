@@ -584,6 +584,86 @@ Test(cgroup_ends, a_former_cgroup_that_is_not_found_keeps_its_programs_and_is_re
 	unmount_it();
 }
 
+static char former_path[] = "/latchd-test-mount/f", present_path[] = "/latchd-test-mount/p";
+
+static void restart_at(const char *path)
+{
+	cgroups_free(cgroups);
+	config.cgroup_count = 1;
+	strcpy(config.cgroups[0], path);
+	attach();
+}
+
+/* As in a container, whose root is a cgroup far below that of the host. */
+Test(cgroup_ends, a_wish_in_a_deep_cgroup_with_a_short_path_keeps_its_programs)
+{
+	enum {
+		LEVELS = 40
+	};
+	char path[sizeof(paths[0]) + 2 * LEVELS + 1];
+	size_t length, level;
+	int fd;
+
+	make(A);
+	length = (size_t)snprintf(path, sizeof(path), "%s", paths[A]);
+	for (level = 1; level <= LEVELS; level++) {
+		strcpy(path + length + 2 * (level - 1), "/x");
+		cr_assert_eq(mkdir(path, 0755), 0, "%s", strerror(errno));
+	}
+	cr_assert(!mkdir(mount_path, 0700) || errno == EEXIST);
+	cr_assert_eq(mount(path, mount_path, NULL, MS_BIND, NULL), 0, "%s", strerror(errno));
+	cr_assert(!mkdir(former_path, 0755) && !mkdir(present_path, 0755));
+	restart_at(former_path);
+	latch_one();
+	restart_at(present_path);
+	cr_assert_eq(entry_of(former_path).state, CGROUP_FORMER);
+	fd = socket_at(former_path, 1);
+	end_latch();
+	cgroups_check(cgroups);
+	cr_expect_eq(entry_of(former_path).state, CGROUP_FORMER);
+	close(fd);
+	rmdir(former_path);
+	rmdir(present_path);
+	unmount_it();
+	for (level = LEVELS; level; level--) {
+		path[length + 2 * level] = '\0';
+		rmdir(path);
+	}
+}
+
+static int level_of(const char *path)
+{
+	uint64_t id;
+	int fd = cgroup_open(path, &id), level;
+
+	cr_assert_geq(fd, 0);
+	level = cgroup_level(fd);
+	close(fd);
+	return level;
+}
+
+Test(cgroup_ends, the_level_of_a_cgroup_is_known_by_links_and_unknown_below_another_mount)
+{
+	int level;
+
+	make(A);
+	make(A_B);
+	level = level_of(paths[A]);
+	cr_expect_gt(level, 0);
+	cr_expect_eq(level_of(paths[A_B]), level + 1);
+	cr_expect_eq(level_of(cgroup_path), level - 1);
+	link_to(A_B);
+	cr_expect_eq(level_of(link_path), level + 1);
+	unlink_it();
+	mount_as_the_only_directory(A);
+	cr_expect_eq(level_of("/latchd-test-mount/b"), -EXDEV);
+	unmount_it();
+	make(B);
+	cr_assert_eq(mount(paths[A], paths[B], NULL, MS_BIND, NULL), 0);
+	cr_expect_eq(level_of(paths[B]), -EXDEV, "mounted on another cgroup");
+	umount2(paths[B], MNT_DETACH);
+}
+
 /* ---- more cgroups than latchd lists */
 
 static void fill_list(void)
