@@ -106,6 +106,14 @@ class ExpectedTest(unittest.TestCase):
                          "# suite\tcheck\tconformance\nlint\t1\t0\nunit\t4\t3\nvm-6.1\t1\t2\nvm-7.2\t1\t0\n")
         self.assertEqual(self.compared(rows, "check"), ([], ""))
 
+    def test_the_note_of_a_test_is_the_detail_of_its_result_if_it_passed(self):
+        self.put("notes", "a::one\t1000000 connections: ratio 1.46\na::two\t3\n")
+        done = subprocess.run([os.path.join(TOP, "tools/make/tap"), "unit", "test_a", "1", os.path.join(self.top, "notes")],
+                              input="1..3\nok - a::one  (0.01s)\nnot ok - a::two  (0.00s)\nok - a::three  (0.00s)\n",
+                              text=True, stdout=subprocess.PIPE, check=True)
+        self.assertEqual(done.stdout, "unit\ttest_a a::one\tpassed\t1000000 connections: ratio 1.46\n"
+                                      "unit\ttest_a a::two\tfailed\t\nunit\ttest_a a::three\tpassed\t\n")
+
     def check(self, counts=0, **variables):
         """What tools/make/check prints of a step that is none. counts: so many suites lost results."""
         environment = {name: value for name, value in os.environ.items()
