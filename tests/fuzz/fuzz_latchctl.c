@@ -29,14 +29,10 @@ static const struct {
 	size_t lines;	  /* besides the rows; 0: not known */
 	bool needs_rows;  /* without a row it is an error */
 } renderers[] = {
-	{ctl_render_status, NULL, 0, false},
-	{ctl_render_list, "latches", 1, false},
-	{ctl_render_sa, "sas", 1, false},
-	{render_event, NULL, 1, false},
-	{ctl_render_request, NULL, 1, false},
-	{ctl_render_explain, NULL, 0, false},
-	{ctl_render_whois, "connections", 1, true},
-	{ctl_render_mode, NULL, 1, false},
+	{ctl_render_status, NULL, 0, false},	    {ctl_render_list, "latches", 1, false},
+	{ctl_render_sa, "sas", 1, false},	    {render_event, NULL, 1, false},
+	{ctl_render_request, NULL, 1, false},	    {ctl_render_explain, NULL, 0, false},
+	{ctl_render_whois, "connections", 1, true}, {ctl_render_mode, NULL, 1, false},
 	{ctl_render_audit, "rows", 0, false},
 };
 

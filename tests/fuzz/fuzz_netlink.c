@@ -235,12 +235,9 @@ static const struct {
 	void (*parse)(const struct nlmsghdr *message);
 	uint16_t type;
 } parsers[] = {
-	{check_attributes, XFRM_MSG_NEWSA},
-	{parse_policy, XFRM_MSG_NEWPOLICY},
-	{parse_policy, XFRM_MSG_GETDEFAULT},
-	{parse_sa, XFRM_MSG_NEWSA},
-	{parse_association, SOCK_DIAG_BY_FAMILY},
-	{parse_choice_policy, XFRM_MSG_NEWPOLICY},
+	{check_attributes, XFRM_MSG_NEWSA},	  {parse_policy, XFRM_MSG_NEWPOLICY},
+	{parse_policy, XFRM_MSG_GETDEFAULT},	  {parse_sa, XFRM_MSG_NEWSA},
+	{parse_association, SOCK_DIAG_BY_FAMILY}, {parse_choice_policy, XFRM_MSG_NEWPOLICY},
 	{parse_choice_device, RTM_NEWLINK},
 };
 

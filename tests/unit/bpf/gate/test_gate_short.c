@@ -14,8 +14,8 @@
  * reaper comes. The machine needs no ESP, so nothing is checked on its way in.
  *
  * Half of the connections go without the programs before, for the ratio; no test depends on it. The
- * number and the ratio are the detail of the result. LATCHD_S38_NATIVE: so many connections (2000; a
- * million in make conformance).
+ * number and the ratio are the detail of the result. LATCHD_S38_NATIVE: so many connections (2000,
+ * and a million in make conformance).
  */
 #define LATCHES_ROOM 4096u
 
@@ -185,7 +185,7 @@ static void reap_until(bool (*done)(void))
 
 /* ---- the test */
 
-/* The detail of a passed test's result: a line in the file that tests/unit/run names, or on stderr. */
+/* The detail of a passed test's result: a line in the file of tests/unit/run, or on stderr. */
 __attribute__((format(printf, 2, 3))) static void note(const char *test, const char *format, ...)
 {
 	const char *path = getenv("LATCHD_NOTES");
