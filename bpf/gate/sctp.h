@@ -224,6 +224,7 @@ static __always_inline void decide_by_association(struct passage *p, struct latc
 /* A path that joins a latched association passes under an SA of the same params, or is dropped. */
 static __always_inline int check_new_path(struct passage *p, struct latch_association *a)
 {
+	enum latch_drop contest;
 	union latch_sa_word word;
 	struct latch_sa *sa;
 
@@ -252,14 +253,17 @@ static __always_inline int check_new_path(struct passage *p, struct latch_associ
 		return drop(LATCH_DROP_SA_PENDING, p, NULL);
 	if (word.params != a->params)
 		return drop(mismatch_reason(a->params, word.params), p, NULL);
-	if (word.flags & LATCH_SA_CONTESTED)
-		return drop(LATCH_DROP_CONFLICT, p, NULL);
+	rule_of(&p->flow, LATCH_DIRECTION_NONE, &p->rule);
+	contest = contest_of(p, word);
+	if (contest == LATCH_DROP_CONTESTED)
+		return refuse(p, contest) == GATE_PASS ? GATE_PASS : GATE_DROP;
+	if (contest != REJECT_NONE)
+		return drop(contest, p, NULL);
 	/*
 	 * A refused packet does not refresh the mark: any host may send an INIT in the peer's
 	 * name.
 	 */
 	a->changed = bpf_ktime_get_boot_ns();
-	rule_of(&p->flow, LATCH_DIRECTION_NONE, &p->rule);
 	return new_flow_latch(p, word.params);
 }
 

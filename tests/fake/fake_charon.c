@@ -13,6 +13,7 @@
 #include "fake/trace.h"
 #include "fake/vici_json.h"
 #include "common/loop.h"
+#include "latchd/feeds/vici/certificate.h"
 
 #define NO_MESSAGE ((struct vici_span){0})
 
@@ -109,11 +110,46 @@ static struct vici_span plain_answer(const char *command)
 	return NO_MESSAGE;
 }
 
+/* By its text. charon finds a DN by its parts, and not if a value has a comma or no ASCII. */
+static bool has_subject(struct vici_span cert, const char *subject)
+{
+	struct vici_member member;
+	struct vici_text key;
+	char text[512];
+
+	if (strchr(subject, '?'))
+		return false;
+	if (vici_find(cert, "subject", VICI_MEMBER_VALUE, &member))
+		return vici_text_is(member.value, subject);
+	return vici_find(cert, "data", VICI_MEMBER_VALUE, &member) &&
+	       vici_certificate_read(member.value, text, sizeof(text), &key) &&
+	       !strcmp(text, subject);
+}
+
+static void send_certs(struct fake_client *client, const char *subject)
+{
+	const struct fake_charon *charon = client->charon;
+	size_t i;
+
+	for (i = 0; i < charon->cert_count; i++)
+		if (client->fd >= 0 && is_registered(client, "list-cert") &&
+		    (!*subject || has_subject(charon->certs[i], subject)))
+			send_packet(client, VICI_EVENT, "list-cert", charon->certs[i]);
+}
+
+static void flush_certs(struct fake_charon *charon)
+{
+	charon->cert_count -= charon->cached_count;
+	charon->cached_count = 0;
+}
+
 static void send_list(struct fake_client *client, const char *command, const char *ike)
 {
 	const struct fake_charon *charon = client->charon;
 	size_t i;
 
+	if (is_same(command, "list-certs"))
+		send_certs(client, client->subject);
 	if (is_same(command, "list-conns"))
 		for (i = 0; i < charon->conn_count; i++)
 			if (!*ike || is_conn_of(charon->conns[i], ike))
@@ -137,6 +173,8 @@ static void answer(struct fake_client *client, const char *command, const char *
 			    vici_from_json("{\"success\":\"no\",\"errmsg\":\"no\"}"));
 		return;
 	}
+	if (is_same(command, "flush-certs"))
+		flush_certs(client->charon);
 	send_list(client, command, ike);
 	send_packet(client, VICI_CMD_RESPONSE, NULL, plain_answer(command));
 }
@@ -149,7 +187,11 @@ static void on_command(struct fake_client *client, const char *command, struct v
 
 	if (vici_find(message, "ike", VICI_MEMBER_VALUE, &member))
 		vici_text_copy(member.value, ike, sizeof(ike));
-	trace_add("charon: %s%s%s", command, *ike ? " ike=" : "", ike);
+	client->subject[0] = '\0';
+	if (vici_find(message, "subject", VICI_MEMBER_VALUE, &member))
+		vici_text_copy(member.value, client->subject, sizeof(client->subject));
+	trace_add("charon: %s%s%s%s%s", command, *ike ? " ike=" : "", ike,
+		  *client->subject ? " subject=" : "", client->subject);
 	if (is_same(charon->early_on, command))
 		fake_charon_push(charon, charon->early_event, charon->early_json);
 	if (is_same(charon->held_command, command)) {
@@ -165,7 +207,8 @@ static void on_register(struct fake_client *client, const char *event)
 	struct fake_charon *charon = client->charon;
 
 	trace_add("charon: register %s", event);
-	if (is_same(charon->unknown_event, event)) {
+	if (is_same(charon->unknown_event, event) ||
+	    (!charon->has_alerts && !strcmp(event, "alert"))) {
 		send_packet(client, VICI_EVENT_UNKNOWN, NULL, NO_MESSAGE);
 		return;
 	}

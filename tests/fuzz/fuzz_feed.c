@@ -63,6 +63,7 @@ enum operation {
 	PASS_TIME,
 	RESYNC,
 	REFUSE,
+	SEND_ALERT,
 	OPERATIONS,
 };
 
@@ -425,6 +426,9 @@ static enum virtual_idle operate(void)
 		record = take_record(&run.script);
 		queue_packet(operation == SEND_LIST_SA ? commands : events, VICI_EVENT,
 			     event_names[operation], record);
+		break;
+	case SEND_ALERT:
+		queue_packet(events, VICI_EVENT, "alert", take_record(&run.script));
 		break;
 	case SET_LISTED_SA:
 		run.sas[run.sa_count % SAS_MAX] = take_record(&run.script);

@@ -74,6 +74,8 @@ static unsigned int operation_of(const char *event)
 	};
 	unsigned int i;
 
+	if (!strcmp(event, "alert"))
+		return 16; /* SEND_ALERT */
 	for (i = 0; i < ARRAY_SIZE(events) - 1; i++)
 		if (!strcmp(events[i], event))
 			break;

@@ -288,6 +288,18 @@ void world_pause(void)
 	pause_once();
 }
 
+void world_forget_reports(uint64_t since_ms)
+{
+	size_t i;
+
+	for (i = 0; i < WORLD_PEERS; i++) {
+		if (world.dead_ms[i] >= since_ms)
+			world.last_dead_ms[i] = 0;
+		if (world.rebooted_ms[i] >= since_ms)
+			world.last_reboot_ms[i] = 0;
+	}
+}
+
 bool world_is_over(void)
 {
 	return world.over;

@@ -30,9 +30,11 @@ const struct kernel_maps sim_maps = {
 	.sas = FD(TABLE_SAS),
 	.params = FD(TABLE_PARAMS),
 	.identities = FD(TABLE_IDENTITIES),
+	.own_keys = FD(TABLE_OWN_KEYS),
 	.rules = FD(TABLE_RULES),
 	.settings = FD(TABLE_SETTINGS),
 	.spd_stamps = FD(TABLE_SPD_STAMPS),
+	.pairs = FD(TABLE_PAIRS),
 	.audits = FD(TABLE_AUDITS),
 	.mark_shares = FD(TABLE_MARK_SHARES),
 	.audit_shares = FD(TABLE_AUDIT_SHARES),
@@ -41,7 +43,14 @@ const struct kernel_maps sim_maps = {
 	.counters = FD(TABLE_COUNTERS),
 	.events = FD_RING,
 	.control = FD_CONTROL,
+	.peer_sets = FD(TABLE_PEER_SETS),
+	.peer_facts = FD(TABLE_PEER_FACTS),
 	.timeout = -1,
+	.wishes = -1,
+	.wish_search = -1,
+	.find_wish = -1,
+	.news_tokens = FD(TABLE_NEWS_TOKENS),
+	.news_sockets = FD(TABLE_NEWS_SOCKETS),
 };
 
 static enum table_id table_of(int fd)

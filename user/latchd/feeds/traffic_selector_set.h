@@ -55,7 +55,7 @@ bool traffic_selector_set_host(const struct traffic_selector_set *set, uint8_t *
 			       uint8_t ret_address[16]);
 
 /* Is there an end of a flow that both sets cover? looks: NULL, or grows by the selectors that are
- * looked at. */
+ * looked at, and by one for each search. */
 bool traffic_selector_sets_overlap(const struct traffic_selector_set *a,
 				   const struct traffic_selector_set *b, uint64_t *looks);
 
@@ -67,5 +67,9 @@ typedef int (*traffic_selector_visit_fn)(void *context, const struct traffic_sel
 int traffic_selector_sets_common(const struct traffic_selector_set *a,
 				 const struct traffic_selector_set *b,
 				 traffic_selector_visit_fn visit, void *context);
+/* The same for the selectors of one set that have something in common with wanted: visits these. */
+int traffic_selector_set_visit(const struct traffic_selector_set *set,
+			       const struct traffic_selector *wanted, uint64_t *looks,
+			       traffic_selector_visit_fn visit, void *context);
 
 #endif

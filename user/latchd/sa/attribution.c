@@ -350,6 +350,7 @@ struct attribution *attribution_new(struct loop *loop, const struct kernel_maps 
 	a->binding = (struct binding){
 		.view = {maps, &a->child_sas, news, may_heal, is_held, a},
 		.child_sas = &a->child_sas,
+		.pairs = &a->pairs,
 		.identities = identities,
 		.walks = &a->walks,
 		.marking = &a->marking,
@@ -365,6 +366,8 @@ struct attribution *attribution_new(struct loop *loop, const struct kernel_maps 
 		.child_sas = &a->child_sas,
 		.key_managers = &a->key_managers,
 	};
+	a->began_ms = loop_now_ms();
+	pair_decisions_start(&a->pairs, maps->pairs);
 	peer_death_init(&a->peer_death, loop, &a->binding.view, identities);
 	pending_sas_init(&a->pending_sas, loop, &a->binding, &a->key_managers, &a->refused_sas);
 	loop_timer_init(loop, &a->settle, on_settle, a);
@@ -383,6 +386,7 @@ void attribution_free(struct attribution *a)
 	key_managers_clear(&a->key_managers);
 	child_sas_clear(&a->child_sas);
 	refused_sas_clear(&a->refused_sas);
+	pair_decisions_forget(&a->pairs);
 	choice_free(a->choice);
 	free(a);
 }
@@ -396,6 +400,12 @@ bool attribution_rival(struct attribution *a, const struct latch_sa_key *key,
 		       struct news_rival *ret)
 {
 	return rivals_find(&a->child_sas, key, ret);
+}
+
+bool attribution_rival_for(struct attribution *a, const struct latch_sa_key *key,
+			   const struct latch_flow *flow, struct news_rival *ret)
+{
+	return rivals_find_for(&a->child_sas, key, flow, ret);
 }
 
 const struct feed_sink *attribution_sink(struct attribution *a)

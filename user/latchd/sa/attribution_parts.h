@@ -8,6 +8,7 @@
 
 #include "latchd/sa/binding/binding.h"
 #include "latchd/sa/child/child_sas.h"
+#include "latchd/sa/conflict/pair_decisions.h"
 #include "latchd/sa/unbound/key_managers.h"
 #include "latchd/sa/unbound/orphans.h"
 #include "latchd/sa/peers/peer_death.h"
@@ -25,6 +26,9 @@ struct held_latch {
 	uint64_t id, until_ms;
 };
 
+/* By index of the peer's identity. Two peers may share a place. */
+#define QUESTIONS_PEERS 1024
+
 struct attribution {
 	const struct kernel_maps *maps;
 	struct identities *identities;
@@ -34,6 +38,7 @@ struct attribution {
 	struct child_sas child_sas;
 	struct choice *choice; /* NULL: any overlap of selectors is a conflict */
 	struct binding binding;
+	struct pair_decisions pairs;
 	struct orphans orphans;
 	struct peer_death peer_death;
 	struct pending_sas pending_sas;
@@ -46,7 +51,10 @@ struct attribution {
 	struct held_latch held[HELD_MAX];
 	unsigned int held_count; /* held latches so far: the next one replaces the oldest */
 	uint64_t held_until_ms;	 /* end of the last one */
-	struct log_limit marks_log, share_log, breaks_log, check_log, pairing_log;
+	uint64_t began_ms;
+	/* No question of a peer is answered before: contested_flows.c. */
+	uint64_t questions_due_ms[QUESTIONS_PEERS];
+	struct log_limit marks_log, share_log, breaks_log, check_log, pairing_log, pairs_log;
 };
 
 /* Repeats all steps that have failed or wait, and checks all latches. */

@@ -16,6 +16,7 @@ Test(config, an_absent_file_gives_the_defaults)
 	cr_expect_eq(config.policy_grace_ms, 30000);
 	cr_expect_eq(config.latch_capacity, 65536);
 	cr_expect_str_eq(config.control_socket, "/run/latchd/latchd.sock");
+	cr_expect_str_eq(config.news_socket, "/run/latch/news");
 	cr_expect_str_eq(config.control_group, "");
 	cr_expect_not(config.answers);
 	cr_assert_eq(config.feed_count, 1);
@@ -106,7 +107,8 @@ Test(config, limits_are_inclusive)
 
 static const struct refused refused[] = {
 	{"[bogus]\n", 1,
-	 "unknown section [bogus]; expected [enforce], [control], [api], [feed NAME] or [rule NAME]"},
+	 "unknown section [bogus]; expected [enforce], [control], [api], [feed NAME], [peer "
+	 "NAME] or [rule NAME]"},
 	{"\n[feed]\n", 2, "unknown section [feed]"},
 	{"[feed ]\n", 1, "bad name"},
 	{"[feed a b]\n", 1, "bad name"},

@@ -62,8 +62,11 @@ bool cgroup_has_programs(const struct cgroup *cgroup);
 const struct cgroup *cgroup_cover(const struct cgroups *cgroups, const struct cgroup *cgroup,
 				  int fd);
 
-/* True: some latch may need its gate, or the table cannot be read. */
-bool cgroups_have_connections(const struct cgroups *cgroups);
+/*
+ * True: some latch may need the programs of this cgroup, or the wish of a socket in it does, or the
+ * tables cannot be read.
+ */
+bool cgroup_is_needed(const struct cgroups *cgroups, const struct cgroup *cgroup);
 
 /* The path, for messages. */
 const char *cgroup_name(const struct cgroup *cgroup);

@@ -219,7 +219,7 @@ static void check_former(struct cgroups *cgroups, struct cgroup *cgroup)
 		retry_former(cgroups, cgroup);
 	if (cgroup->state == CGROUP_FORMER || cgroup->state == CGROUP_FAILED)
 		note_removed_former(cgroup);
-	if (cgroup->state == CGROUP_FORMER && !cgroups_have_connections(cgroups))
+	if (cgroup->state == CGROUP_FORMER && !cgroup_is_needed(cgroups, cgroup))
 		end_former(cgroups, cgroup);
 	if (cgroup->state == CGROUP_COVERED)
 		cgroup->ending = !cgroup_programs_release(cgroups, cgroup);

@@ -12,7 +12,8 @@ struct vici_auth_entry {
 	char config_name[FEED_NAME_MAX];
 	enum feed_auth class;
 	struct vici_remote remote;
-	uint32_t listing; /* number of the last query that listed it; 0 = none */
+	struct feed_key key, local_key; /* of the last settled answer */
+	uint32_t listing;		/* number of the last query that listed it; 0 = none */
 	bool known;
 	uint64_t known_at;    /* time of the query */
 	uint64_t outdated_at; /* answers to earlier queries do not count */
@@ -62,6 +63,13 @@ static int find_or_add_entry(struct vici_auth *auth, const char *config_name,
 	return *ret_entry ? 0 : add_entry(auth, config_name, ret_entry);
 }
 
+static void free_remote(struct vici_remote *remote)
+{
+	free(remote->id);
+	free(remote->cert);
+	free(remote->local_cert);
+}
+
 void vici_auth_free(struct vici_auth *auth)
 {
 	struct vici_auth_entry *entry;
@@ -70,10 +78,11 @@ void vici_auth_free(struct vici_auth *auth)
 	for (i = 0; i < VICI_AUTH_BUCKETS; i++) {
 		while ((entry = auth->buckets[i])) {
 			auth->buckets[i] = entry->next;
-			free(entry->remote.id);
+			free_remote(&entry->remote);
 			free(entry);
 		}
 	}
+	vici_keys_clear(&auth->keys);
 	*auth = (struct vici_auth){0};
 }
 
@@ -81,6 +90,8 @@ void vici_auth_listing_begin(struct vici_auth *auth, uint64_t queried_at)
 {
 	auth->listing++;
 	auth->listing_queried_at = queried_at;
+	auth->listing_pins = false;
+	vici_keys_clear(&auth->keys);
 }
 
 enum feed_auth vici_auth_class(struct vici_text text)
@@ -121,18 +132,20 @@ static enum feed_auth combine(enum feed_auth one, enum feed_auth other)
 	return weight(one) >= weight(other) ? one : other;
 }
 
-static bool is_remote_section(const struct vici_member *member)
+/* prefix: "remote-" or "local-" */
+static bool is_section(const struct vici_member *member, const char *prefix)
 {
-	static const char prefix[] = "remote-";
+	size_t length = strlen(prefix);
 
-	return member->kind == VICI_MEMBER_SECTION && member->name.length >= sizeof(prefix) &&
-	       !memcmp(member->name.at, prefix, sizeof(prefix) - 1);
+	return member->kind == VICI_MEMBER_SECTION && member->name.length > length &&
+	       !memcmp(member->name.at, prefix, length);
 }
 
 struct round {
 	enum feed_auth class;
 	struct vici_text id; /* at NULL: none */
 	size_t certs;
+	struct vici_text cert; /* the first one */
 };
 
 static struct round read_round(struct vici_span section)
@@ -147,7 +160,7 @@ static struct round read_round(struct vici_span section)
 		round.id = member.value;
 	if (vici_find(section, "certs", VICI_MEMBER_LIST, &member))
 		while (vici_item_next(&member.body, &cert) > 0)
-			round.certs++;
+			round.cert = round.certs++ ? round.cert : cert;
 	return round;
 }
 
@@ -177,6 +190,27 @@ static int add_round(struct vici_remote *remote, const struct round *round)
 	return remote->id ? 0 : -ENOMEM;
 }
 
+/* The subject of the only certificate of an end that authenticates once, by a key. NULL: there is
+ * none. 0 or -ENOMEM. */
+static int read_only_cert(struct vici_span config, const char *prefix, char **ret)
+{
+	struct round only = {.certs = 0}, round;
+	struct vici_member member;
+	size_t rounds = 0;
+
+	while (vici_member_next(&config, &member) > 0) {
+		if (!is_section(&member, prefix))
+			continue;
+		round = read_round(member.body);
+		only = rounds++ ? only : round;
+	}
+	if (rounds != 1 || only.class != FEED_AUTH_PUBKEY || only.certs != 1 ||
+	    memchr(only.cert.at, 0, only.cert.length))
+		return 0;
+	*ret = strndup(only.cert.at, only.cert.length);
+	return *ret ? 0 : -ENOMEM;
+}
+
 static int read_rounds(struct vici_span config, enum feed_auth *class, struct vici_remote *remote)
 {
 	struct vici_member member;
@@ -186,7 +220,7 @@ static int read_rounds(struct vici_span config, enum feed_auth *class, struct vi
 
 	*class = FEED_AUTH_UNKNOWN;
 	while (!err && vici_member_next(&config, &member) > 0) {
-		if (!is_remote_section(&member))
+		if (!is_section(&member, "remote-"))
 			continue;
 		round = read_round(member.body);
 		*class = first ? round.class : combine(*class, round.class);
@@ -212,11 +246,14 @@ static int note_config(struct vici_auth *auth, const char *config_name, enum fee
 		remote->names = VICI_NAMES_ANY;
 		remote->pinned = false;
 		remote->traps = remote->traps || entry->remote.traps;
+		free(remote->cert);
+		remote->cert = NULL;
 	}
 	entry->class = class;
-	free(entry->remote.id);
+	free_remote(&entry->remote);
 	entry->remote = *remote;
-	remote->id = NULL;
+	*remote = (struct vici_remote){0};
+	auth->listing_pins = auth->listing_pins || entry->remote.cert;
 	entry->listing = auth->listing;
 	entry->known = true;
 	entry->known_at = auth->listing_queried_at;
@@ -263,8 +300,12 @@ static int read_config(struct vici_auth *auth, const char *config_name, struct v
 
 	err = read_rounds(config, &class, &remote);
 	if (!err)
+		err = read_only_cert(config, "remote-", &remote.cert);
+	if (!err)
+		err = read_only_cert(config, "local-", &remote.local_cert);
+	if (!err)
 		err = note_config(auth, config_name, class, &remote);
-	free(remote.id);
+	free_remote(&remote);
 	return err;
 }
 
@@ -347,4 +388,77 @@ void vici_auth_each_trap(const struct vici_auth *auth, const char *config_name,
 		for (entry = auth->buckets[i]; entry; entry = entry->next)
 			if (entry->remote.traps)
 				each(context, entry->config_name);
+}
+
+/* ---- keys */
+
+bool vici_auth_needs_keys(const struct vici_auth *auth)
+{
+	return auth->listing_pins;
+}
+
+int vici_auth_read_cert(struct vici_auth *auth, struct vici_span message)
+{
+	return vici_keys_read(&auth->keys, message);
+}
+
+static bool is_uncertain(const struct vici_found_key *found, const struct feed_key *before)
+{
+	return found->several || found->key.known != before->known ||
+	       memcmp(found->key.sha256, before->sha256, sizeof(before->sha256));
+}
+
+/* This host's key is of use only beside the peer's. True: a key has changed, or there are several.
+ */
+static bool find_keys(const struct vici_keys *keys, struct vici_auth_entry *entry)
+{
+	struct vici_remote *remote = &entry->remote;
+	struct vici_found_key peer = vici_keys_find(keys, remote->cert, false);
+	struct vici_found_key local = {.several = false};
+
+	if (peer.key.known && remote->local_cert)
+		local = vici_keys_find(keys, remote->local_cert, true);
+	remote->key = peer.key;
+	remote->local_key = local.key;
+	return is_uncertain(&peer, &entry->key) || is_uncertain(&local, &entry->local_key);
+}
+
+static bool is_pinned(const struct vici_auth *auth, const struct vici_auth_entry *entry)
+{
+	return entry->listing == auth->listing && entry->remote.cert;
+}
+
+const struct vici_remote *vici_auth_settled(const struct vici_auth *auth, const char *config_name)
+{
+	const struct vici_auth_entry *entry = find_entry(auth, config_name);
+
+	return entry && is_pinned(auth, entry) && entry->key.known ? &entry->remote : NULL;
+}
+
+bool vici_auth_keys_end(struct vici_auth *auth)
+{
+	struct vici_auth_entry *entry;
+	bool uncertain = false;
+	size_t i;
+
+	vici_keys_end(&auth->keys);
+	for (i = 0; i < VICI_AUTH_BUCKETS; i++)
+		for (entry = auth->buckets[i]; entry; entry = entry->next)
+			if (is_pinned(auth, entry) && find_keys(&auth->keys, entry))
+				uncertain = true;
+	vici_keys_clear(&auth->keys);
+	return uncertain;
+}
+
+void vici_auth_keys_settle(struct vici_auth *auth)
+{
+	struct vici_auth_entry *entry;
+	size_t i;
+
+	for (i = 0; i < VICI_AUTH_BUCKETS; i++)
+		for (entry = auth->buckets[i]; entry; entry = entry->next)
+			if (is_pinned(auth, entry)) {
+				entry->key = entry->remote.key;
+				entry->local_key = entry->remote.local_key;
+			}
 }

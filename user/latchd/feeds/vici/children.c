@@ -190,22 +190,41 @@ static bool may_have_crossed(const struct vici_ike_sa *ike_sa)
 }
 
 /*
- * charon reports no cause; state and tasks show it. An IKE_SA that is deleted in good order is
- * DELETING. After a forced delete (as when charon exits) it has IKE_DELETE queued behind an
- * exchange. A passive task is a request of the peer, which is therefore up. Otherwise an IKE_SA
- * with an active task ended because the peer did not answer. One without an active task ended
+ * A passive task is a request of the peer, which is therefore up. Otherwise an IKE_SA with an
+ * active task ended because the peer did not answer, unless alerts exclude that. Any other ended
  * because the same peer sent INITIAL_CONTACT, or a message that charon could not parse. An IKEv1 SA
  * ends without tasks for too many causes.
  */
-enum feed_down_cause vici_ike_sa_down_cause(const struct vici_ike_sa *ike_sa)
+static enum feed_down_cause cause_from_tasks(const struct vici_ike_sa *ike_sa, bool may_be_dead)
 {
-	if (!vici_ike_sa_is_established(ike_sa) || vici_text_is(ike_sa->version, "1") ||
-	    ike_sa->tasks_passive.length || contains(ike_sa->tasks_queued, "IKE_DELETE") ||
+	if (vici_text_is(ike_sa->version, "1") || ike_sa->tasks_passive.length ||
 	    may_have_crossed(ike_sa))
 		return FEED_DOWN_ORDERLY;
 	if (ike_sa->tasks_active.length)
-		return FEED_DOWN_PEER_DEAD;
+		return may_be_dead ? FEED_DOWN_PEER_DEAD : FEED_DOWN_PEER_REBOOTED;
 	return ike_sa->tasks_queued.length ? FEED_DOWN_ORDERLY : FEED_DOWN_PEER_REBOOTED;
+}
+
+/*
+ * An IKE_SA that is deleted in good order is DELETING, even if the peer does not answer. After a
+ * forced delete (as when charon exits) it has IKE_DELETE queued behind an exchange.
+ */
+enum feed_down_cause vici_ike_sa_down_cause(const struct vici_ike_sa *ike_sa,
+					    enum vici_named_cause named)
+{
+	if (!vici_ike_sa_is_established(ike_sa) || contains(ike_sa->tasks_queued, "IKE_DELETE"))
+		return FEED_DOWN_ORDERLY;
+	switch (named) {
+	case VICI_NAMED_TIMEOUT:
+		return FEED_DOWN_PEER_DEAD;
+	case VICI_NAMED_REPLACED:
+		return FEED_DOWN_ORDERLY;
+	case VICI_NAMED_NO_TIMEOUT:
+		return cause_from_tasks(ike_sa, false);
+	case VICI_NAMED_NOTHING:
+		break;
+	}
+	return cause_from_tasks(ike_sa, true);
 }
 
 int vici_child_next(struct vici_span *children, enum vici_children_form form,

@@ -21,8 +21,8 @@ int child_params_get_sa(const struct binding *binding, const struct child_sa_end
 int child_params_find(const struct binding *binding, struct child_sa *child);
 
 /*
- * Finds the authentication class of the peer of this inbound SA: from an earlier
- * report, or from the pinned tables of an earlier latchd. Writes it to reported
+ * Finds the authentication class and the key of the peer of this inbound SA: from an earlier
+ * report, or from the pinned tables of an earlier latchd. Writes them to reported
  * when the names there are the same. 1; 0: not known; or a negative errno.
  */
 int child_params_find_auth_class(const struct binding *binding, const struct feed *feed,

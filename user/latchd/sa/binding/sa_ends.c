@@ -272,14 +272,35 @@ static int is_no_older(const struct binding *b, const struct child_sa_end *curre
 	return !sa_ends_is_later(sa.word.serial, new_in->word.serial);
 }
 
+/*
+ * The outbound SA of a CHILD_SA that has ended is PENDING if it was never bound, or if a new SA has
+ * its SPI. Without the inbound SA nothing shows which of the two it is, and it may move:
+ * XFRM_MSG_MIGRATE gives the new pair an inbound SA that is later than its outbound SA. 1, 0, or a
+ * negative errno.
+ */
+static int is_left_pending(const struct binding *b, const struct child_sa *child,
+			   const struct latch_sa *out)
+{
+	struct latch_sa in;
+	int err;
+
+	if (!(child->deleted || child->orphan) || out->word.state != LATCH_SA_PENDING)
+		return 0;
+	err = child_params_get_sa(b, &child->in, &in);
+	return err == -ENOENT ? 1 : err;
+}
+
 int sa_ends_outbound_moves(const struct binding *b, const struct child_sa_end *current,
 			   const struct latch_sa_key *in)
 {
 	struct latch_sa sa, new_in;
-	int err = sa_get(b->view.maps, &current->key, &sa);
+	int err = sa_get(b->view.maps, &current->key, &sa), left;
 
 	if (err)
 		return err == -ENOENT ? 1 : err;
+	left = is_left_pending(b, current->child, &sa);
+	if (left)
+		return left;
 	err = sa_get(b->view.maps, in, &new_in);
 	if (err)
 		return err == -ENOENT ? 0 : err;

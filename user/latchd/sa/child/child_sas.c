@@ -6,6 +6,7 @@
 #include <utlist.h>
 
 #include "common/text.h"
+#include "latchd/sa/child/sa_group_changes.h"
 
 void child_sas_keys(const struct feed_child *reported, uint64_t netns, struct latch_sa_key *ret_in,
 		    struct latch_sa_key *ret_out)
@@ -72,6 +73,7 @@ void child_sas_clear(struct child_sas *child_sas)
 {
 	while (child_sas->first)
 		child_sas_remove(child_sas, child_sas->first);
+	sa_group_changes_forget(&child_sas->groups);
 }
 
 /* The kernel has no two SAs of one key: an earlier CHILD_SA under this key has ended. */

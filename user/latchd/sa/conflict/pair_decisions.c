@@ -1,0 +1,213 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "latchd/sa/conflict/pair_decisions.h"
+
+#include <bpf/bpf.h>
+#include <errno.h>
+#include <string.h>
+
+#include "common/loop.h"
+#include "latchd/sa/child/sa_group_changes.h"
+#include "latchd/sa/child/sa_group_pairs.h"
+
+void pair_decisions_start(struct pair_decisions *decisions, int map)
+{
+	memset(decisions, 0, sizeof(*decisions));
+	decisions->map = map;
+	decisions->unknown = true;
+}
+
+/* ---- the end of a decision */
+
+static int delete_pair(int map, const struct latch_pair *pair)
+{
+	int err = bpf_map_delete_elem(map, pair);
+
+	return err == -ENOENT ? 0 : err;
+}
+
+/* Without a key a search begins at the first bucket: the next key is read before a delete. */
+static int delete_all(int map)
+{
+	struct latch_pair pair, next;
+	int end = bpf_map_get_next_key(map, NULL, &next), err = 0;
+
+	while (!err && !end) {
+		pair = next;
+		end = bpf_map_get_next_key(map, &pair, &next);
+		err = delete_pair(map, &pair);
+	}
+	if (err)
+		return err;
+	return end == -ENOENT ? 0 : end;
+}
+
+int pair_decisions_forget(struct pair_decisions *decisions)
+{
+	int err;
+
+	if (!decisions->unknown && !decisions->count)
+		return 0;
+	decisions->unknown = true;
+	err = delete_all(decisions->map);
+	if (err)
+		return err;
+	decisions->unknown = false;
+	decisions->count = 0;
+	memset(decisions->of_peer, 0, sizeof(decisions->of_peer));
+	return 0;
+}
+
+/* The last one takes its place. After an error the next call deletes all. */
+static int end_decision(struct pair_decisions *decisions, size_t at)
+{
+	struct pair_decision *ended = &decisions->kept[at];
+	int err = delete_pair(decisions->map, &ended->pair);
+
+	decisions->unknown = err != 0;
+	if (err)
+		return err;
+	decisions->of_peer[ended->peer]--;
+	*ended = decisions->kept[--decisions->count];
+	return 0;
+}
+
+/* ---- a change */
+
+/*
+ * Peers choose how often something changes, and how much work an answer is. A decision that cannot
+ * be made again within these bounds ends, and the next packet asks.
+ */
+static void begin_work(struct pair_decisions *decisions)
+{
+	uint64_t now = loop_now_ms();
+
+	if (now - decisions->work_ms < PAIR_DECISIONS_WORK_MS)
+		return;
+	decisions->work_ms = now;
+	decisions->work = 0;
+	memset(decisions->work_of_peer, 0, sizeof(decisions->work_of_peer));
+}
+
+static uint64_t min_of(uint64_t one, uint64_t other)
+{
+	return one < other ? one : other;
+}
+
+static bool stays_alone(struct pair_decisions *decisions, struct sa_groups *groups,
+			const struct pair_decision *decision)
+{
+	uint32_t *of_peer = &decisions->work_of_peer[decision->peer];
+	uint64_t before = groups->work, left;
+	bool alone;
+
+	left = min_of(PAIR_DECISIONS_WORK - min_of(decisions->work, PAIR_DECISIONS_WORK),
+		      PAIR_DECISIONS_WORK_PEER - min_of(*of_peer, PAIR_DECISIONS_WORK_PEER));
+	if (decision->contested || !left)
+		return false;
+	alone = sa_groups_leave_alone(groups, &decision->pair,
+				      min_of(left, PAIR_DECISIONS_WORK_ONE));
+	decisions->work += groups->work - before;
+	*of_peer += (uint32_t)(groups->work - before);
+	return alone;
+}
+
+/* Of the changes that concern it most leave a decision as it was: a peer with all addresses in its
+ * selectors may make one each moment. The newest ones come first, whose packet is sent again soon.
+ */
+static int end_concerned(struct pair_decisions *decisions, struct sa_groups *groups)
+{
+	const struct pair_decision *decision;
+	size_t i;
+	int err = 0;
+
+	begin_work(decisions);
+	for (i = decisions->count; !err && i; i--) {
+		decision = &decisions->kept[i - 1];
+		if (sa_group_changes_concern(groups, decisions->changes, &decision->pair,
+					     decision->contested) &&
+		    !stays_alone(decisions, groups, decision))
+			err = end_decision(decisions, i - 1);
+	}
+	return err;
+}
+
+int pair_decisions_follow(struct pair_decisions *decisions, struct sa_groups *groups)
+{
+	int err;
+
+	if (groups->changes == decisions->changes && !decisions->unknown)
+		return 0;
+	err = decisions->unknown ? pair_decisions_forget(decisions)
+				 : end_concerned(decisions, groups);
+	if (!err)
+		decisions->changes = groups->changes;
+	return err;
+}
+
+/* ---- a new decision */
+
+static bool goes_before(const struct pair_decisions *decisions, const struct pair_decision *one,
+			const struct pair_decision *other)
+{
+	uint16_t has = decisions->of_peer[one->peer], others = decisions->of_peer[other->peer];
+
+	return has != others ? has > others : one->number < other->number;
+}
+
+/* Each flow that asks may be of another pair: a peer with many pairs ends its own decisions. */
+static int make_room(struct pair_decisions *decisions)
+{
+	size_t i, first = 0;
+
+	if (decisions->count < LATCH_PAIRS_MAX)
+		return 0;
+	for (i = 1; i < decisions->count; i++)
+		if (goes_before(decisions, &decisions->kept[i], &decisions->kept[first]))
+			first = i;
+	return end_decision(decisions, first);
+}
+
+static struct latch_pair pair_of(const struct latch_flow *flow, uint16_t params)
+{
+	struct latch_pair pair = {.netns = flow->netns, .params = params, .family = flow->family};
+
+	memcpy(pair.local_addr, flow->local_addr, sizeof(pair.local_addr));
+	memcpy(pair.remote_addr, flow->remote_addr, sizeof(pair.remote_addr));
+	return pair;
+}
+
+/* It keeps its place in the order. */
+static void note_again(struct pair_decisions *decisions, const struct pair_decision *made)
+{
+	size_t i;
+
+	for (i = 0; i < decisions->count; i++)
+		if (!memcmp(&decisions->kept[i].pair, &made->pair, sizeof(made->pair)))
+			decisions->kept[i].contested = made->contested;
+}
+
+int pair_decisions_put(struct pair_decisions *decisions, const struct latch_flow *flow,
+		       const struct sa_group *group, bool contested)
+{
+	const struct pair_decision made = {
+		.pair = pair_of(flow, group->params),
+		.number = decisions->numbered++,
+		.peer = group->peer,
+		.contested = contested,
+	};
+	uint32_t decision = contested ? LATCH_PAIR_CONTESTED : LATCH_PAIR_ALONE;
+	int err = bpf_map_update_elem(decisions->map, &made.pair, &decision, BPF_EXIST);
+
+	if (!err)
+		note_again(decisions, &made);
+	if (err != -ENOENT)
+		return err;
+	err = make_room(decisions);
+	if (!err)
+		err = bpf_map_update_elem(decisions->map, &made.pair, &decision, BPF_NOEXIST);
+	if (err)
+		return err;
+	decisions->of_peer[made.peer]++;
+	decisions->kept[decisions->count++] = made;
+	return 0;
+}
