@@ -179,6 +179,12 @@ class MutationTest(unittest.TestCase):
         self.assertEqual(os.path.exists(self.path("table.md")), status < 2)
         return done.stdout
 
+    def keep_passed(self, source):
+        """attack passed on the unbroken product of these sources."""
+        self.put("tests/vm/attack/scenario.sh", "")
+        self.put("docs/evidence/scenarios.tsv", "\t".join(
+            ("6.12", "attack", source, "6.12.1", "2026-01-01T00:00:00Z", "passed", "")) + "\n")
+
     def run_products(self):
         self.put("tests/mutation/mutations.toml", GUEST % "four is missing")
         subprocess.run([PROGRAM, "--top", self.top, "--build", self.path("build"), "--products"],
@@ -232,6 +238,17 @@ class MutationTest(unittest.TestCase):
         self.assertIn("CAUGHT    other", output)
         self.assertRegex(self.read("build/mutation/runs"),
                          r"\A--kernel 6.12 attack attack@[0-9a-f]{12} attack@[0-9a-f]{12}\n\Z")
+
+    def test_a_scenario_that_passed_unbroken_is_run_on_broken_products_only(self):
+        self.keep_passed("0123456789ab")
+        self.assertIn("CAUGHT    guest", self.run_it(0, mutations=GUEST % "four is missing"))
+        self.assertRegex(self.read("build/mutation/runs"), r"\A--kernel 6.12 attack@[0-9a-f]{12}\n\Z")
+
+    def test_a_scenario_that_passed_with_other_sources_is_run_unbroken_again(self):
+        self.keep_passed("ba9876543210")
+        self.assertIn("CAUGHT    guest", self.run_it(0, mutations=GUEST % "four is missing"))
+        self.assertRegex(self.read("build/mutation/runs"),
+                         r"\A--kernel 6.12 attack attack@[0-9a-f]{12}\n\Z")
 
     def test_mutations_of_the_same_text_share_a_product(self):
         other = (GUEST % "four is gone").replace('"guest"', '"other"')
