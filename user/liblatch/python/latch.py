@@ -491,7 +491,7 @@ class News:
         OSError: ENOENT, latchd has ended this connection; ENOSPC, it has 1024 sockets.
         """
         cookie(sock)
-        _called(sock.setsockopt, OPT_NEWS, _SUBSCRIBE.pack(_SUBSCRIBE.size, self._token, data))
+        _called(sock, "setsockopt", OPT_NEWS, _SUBSCRIBE.pack(_SUBSCRIBE.size, self._token, data))
 
     def read(self):
         """The next Item, or None. EOFError: latchd is away; connect and add again, and ask each socket."""
