@@ -34,7 +34,7 @@ static __always_inline int put_byte(struct tags_copy *copy, __u8 byte)
 /* One byte of all names. Non-zero ends the copy. */
 static long copy_tag(__u32 i, struct tags_copy *copy)
 {
-	__u32 set = i / LATCH_TAG_MAX, at = i % LATCH_TAG_MAX;
+	__u32 set = i / LATCH_TAG_MAX, at = i % LATCH_TAG_MAX, before = at - 1;
 	const char *names;
 
 	if (set >= LATCH_PEER_SETS_MAX)
@@ -42,9 +42,11 @@ static long copy_tag(__u32 i, struct tags_copy *copy)
 	if (!(copy->mask >> set & 1))
 		return 0;
 	names = copy->sets->names[set];
+	/* The verifier of Linux 6.1 does not conclude from at != 0 that at - 1 has a bound. */
+	asm volatile("" : "+r"(before));
 	if (names[at])
 		copy->err = put_byte(copy, names[at]);
-	else if (at && names[at - 1])
+	else if (at && names[before % LATCH_TAG_MAX])
 		copy->err = put_byte(copy, '\n');
 	return copy->err != 0;
 }
