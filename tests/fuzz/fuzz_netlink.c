@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/inet_diag.h>
+#include <linux/rtnetlink.h>
 #include <linux/sock_diag.h>
 #include <linux/xfrm.h>
 #include <netinet/in.h>
@@ -16,6 +17,7 @@
 #include <sys/socket.h>
 
 #include "fuzz.h"
+#include "latchd/choice/choice_load.h"
 #include "latchd/net/netlink.h"
 #include "latchd/net/sctp_paths.h"
 #include "latchd/net/socket_diag.h"
@@ -42,7 +44,8 @@ void __real_explicit_bzero(void *memory, size_t size);
 int __wrap_netlink_open(uint64_t netns_cookie, int protocol)
 {
 	CHECK(netns_cookie == NETNS);
-	CHECK(protocol == NETLINK_XFRM || protocol == NETLINK_SOCK_DIAG);
+	CHECK(protocol == NETLINK_XFRM || protocol == NETLINK_SOCK_DIAG ||
+	      protocol == NETLINK_ROUTE);
 	return open("/dev/null", O_RDWR | O_CLOEXEC);
 }
 
@@ -206,13 +209,36 @@ static void parse_association(const struct nlmsghdr *message)
 	CHECK(!err || err == -EBADMSG);
 }
 
+/* A policy that is not usable at all leaves the table as it was. */
+static void parse_choice_policy(const struct nlmsghdr *message)
+{
+	struct choice_table table = {0};
+	int err = choice_load_policy(message, &table);
+
+	CHECK(!err || (err == -EBADMSG && !table.count));
+	CHECK(table.count <= 1 && !table.device_count);
+	CHECK(!choice_table_build(&table));
+	choice_table_release(&table);
+}
+
+static void parse_choice_device(const struct nlmsghdr *message)
+{
+	struct choice_table table = {0};
+	int err = choice_load_device(message, &table);
+
+	CHECK(!err || (err == -EBADMSG && !table.device_count));
+	CHECK(table.device_count <= 1 && !table.count && !table.unreadable);
+	choice_table_release(&table);
+}
+
 static const struct {
 	void (*parse)(const struct nlmsghdr *message);
 	uint16_t type;
 } parsers[] = {
 	{check_attributes, XFRM_MSG_NEWSA},	  {parse_policy, XFRM_MSG_NEWPOLICY},
 	{parse_policy, XFRM_MSG_GETDEFAULT},	  {parse_sa, XFRM_MSG_NEWSA},
-	{parse_association, SOCK_DIAG_BY_FAMILY},
+	{parse_association, SOCK_DIAG_BY_FAMILY}, {parse_choice_policy, XFRM_MSG_NEWPOLICY},
+	{parse_choice_device, RTM_NEWLINK},
 };
 
 static void parse(size_t which, struct input payload)
@@ -248,6 +274,14 @@ static void request_policies(void)
 	for (i = 0; i < spd.count; i++)
 		check_policy(&spd.policies[i]);
 	policy_dump_release(&spd);
+}
+
+static void request_choices(void)
+{
+	struct choice_table table;
+
+	if (!choice_load(NETNS, &table))
+		choice_table_release(&table);
 }
 
 static int check_listener(void *context, const struct latch_flow *flow)
@@ -291,8 +325,8 @@ static void request_paths(void)
 }
 
 static void (*const requests[])(void) = {
-	request_sas,	request_policies, request_listeners,
-	request_socket, request_paths,	  request_destroy,
+	request_sas,   request_policies, request_listeners, request_socket,
+	request_paths, request_destroy,	 request_choices,
 };
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)

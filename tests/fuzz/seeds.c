@@ -8,7 +8,10 @@
 #include <errno.h>
 #include <glob.h>
 #include <libmnl/libmnl.h>
+#include <net/if.h>
+#include <linux/if_link.h>
 #include <linux/inet_diag.h>
+#include <linux/rtnetlink.h>
 #include <linux/sock_diag.h>
 #include <linux/xfrm.h>
 #include <netinet/in.h>
@@ -186,6 +189,8 @@ static void write_control(void)
 
 /* ---- netlink */
 
+#define PARSERS 7 /* of one message, in fuzz_netlink.c; the whole requests follow */
+
 static _Alignas(struct nlmsghdr) char message_buffer[8192];
 
 static struct nlmsghdr *new_message(uint16_t type, void **payload, size_t size)
@@ -246,6 +251,28 @@ static struct nlmsghdr *policy_message(void)
 	mnl_attr_put(message, XFRMA_TMPL, sizeof(templates), templates);
 	mnl_attr_put(message, XFRMA_POLICY_TYPE, sizeof(type), &type);
 	mnl_attr_put_u32(message, XFRMA_IF_ID, 7);
+	return message;
+}
+
+/* An xfrm interface that is up. */
+static struct nlmsghdr *device_message(void)
+{
+	struct nlattr *info, *data;
+	struct nlmsghdr *message;
+	struct ifinfomsg *link;
+	void *payload;
+
+	message = new_message(RTM_NEWLINK, &payload, sizeof(*link));
+	link = payload;
+	link->ifi_flags = IFF_UP;
+	mnl_attr_put_strz(message, IFLA_IFNAME, "xfrm41");
+	info = mnl_attr_nest_start(message, IFLA_LINKINFO);
+	mnl_attr_put_strz(message, IFLA_INFO_KIND, "xfrm");
+	data = mnl_attr_nest_start(message, IFLA_INFO_DATA);
+	mnl_attr_put_u32(message, IFLA_XFRM_LINK, 2);
+	mnl_attr_put_u32(message, IFLA_XFRM_IF_ID, 7);
+	mnl_attr_nest_end(message, data);
+	mnl_attr_nest_end(message, info);
 	return message;
 }
 
@@ -336,7 +363,7 @@ static void write_search(const char *name, unsigned int request, uint8_t state)
 
 static void write_netlink(void)
 {
-	static struct seed seeds[5];
+	static struct seed seeds[5], choices;
 	char name[32];
 	unsigned int i;
 
@@ -345,8 +372,10 @@ static void write_netlink(void)
 	write_message(2, default_message());
 	write_message(3, sa_message());
 	write_message(4, socket_message(TCP_ESTABLISHED));
+	write_message(5, policy_message());
+	write_message(6, device_message());
 	for (i = 0; i < ARRAY_SIZE(seeds); i++)
-		add_byte(&seeds[i], 5 + i);
+		add_byte(&seeds[i], PARSERS + i);
 	add_answer(&seeds[0], sa_message());
 	add_answer(&seeds[1], default_message());
 	add_answer(&seeds[1], policy_message());
@@ -359,8 +388,12 @@ static void write_netlink(void)
 		snprintf(name, sizeof(name), "request-%u", i);
 		write_seed("fuzz_netlink", name, &seeds[i]);
 	}
-	write_search("search", 8, TCP_ESTABLISHED);
-	write_search("destroy", 10, TCP_SYN_SENT);
+	write_search("search", PARSERS + 3, TCP_ESTABLISHED);
+	write_search("destroy", PARSERS + 5, TCP_SYN_SENT);
+	add_byte(&choices, PARSERS + 6);
+	add_answer(&choices, policy_message());
+	add_answer(&choices, device_message());
+	write_seed("fuzz_netlink", "choices", &choices);
 }
 
 /* ---- identities */

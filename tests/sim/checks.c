@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The properties. The safety of tests/unit/latchd/world.h at every moment, from the tables alone:
- * whatever latchd has in memory, and also while it does not run. When all has settled, what latchd
- * owes to honest peers.
+ * The properties, stated from the tables alone: whatever latchd has in memory, and also while it
+ * does not run. At every moment the safety that tests/unit/latchd/world.h has too, in code of its
+ * own. When all has settled, what latchd owes to honest peers.
  */
 #include <stdio.h>
 #include <string.h>

@@ -2,6 +2,12 @@
 /*
  * latchd's bpf() calls, and the ring of events. A descriptor of a table is a small number that no
  * file has.
+ *
+ * For lack of memory these fail: lookups and updates of hash tables, the next key, batches, the
+ * control program, connect() (charon.c), netlink and the destruction of a socket (net.c), and each
+ * allocation of latchd (memory.c). These never do, though the kernel's could: deletions, calls on
+ * arrays, the ring at the start of latchd, the search of a socket, epoll, eventfd, files, and what
+ * has no door (sim.mk).
  */
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>

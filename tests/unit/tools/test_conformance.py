@@ -94,6 +94,13 @@ class ConformanceTest(unittest.TestCase):
         self.assertIn("2026-01-01T00:00:00Z to 2026-01-02T00:00:00Z", self.text)
         self.assertIn("| MUST | 1 | 0 | 0 | 0 | 0 | 1 | 0 |", self.text)
 
+    def test_the_detail_of_a_passed_unit_test_is_shown(self):
+        self.make()
+        self.assertIn("| R-2.3-13 | `R_2_3_13_policy (test_a)` | native | why |", self.text)
+        self.tree.unit("failed")
+        self.make(1)
+        self.assertNotIn("| native | why |", self.text)
+
     def test_an_item_without_a_test_is_not_claimed(self):
         self.make()
         self.assertTrue(self.row("R-2-1").endswith("| no test | no test |" + NO_RUN))

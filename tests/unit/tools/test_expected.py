@@ -106,25 +106,41 @@ class ExpectedTest(unittest.TestCase):
                          "# suite\tcheck\tconformance\nlint\t1\t0\nunit\t4\t3\nvm-6.1\t1\t2\nvm-7.2\t1\t0\n")
         self.assertEqual(self.compared(rows, "check"), ([], ""))
 
-    def check(self, **variables):
-        """What tools/make/check prints of a step that is none."""
+    def test_the_note_of_a_test_is_the_detail_of_its_result_if_it_passed(self):
+        self.put("notes", "a::one\t1000000 connections: ratio 1.46\na::two\t3\n")
+        done = subprocess.run([os.path.join(TOP, "tools/make/tap"), "unit", "test_a", "1", os.path.join(self.top, "notes")],
+                              input="1..3\nok - a::one  (0.01s)\nnot ok - a::two  (0.00s)\nok - a::three  (0.00s)\n",
+                              text=True, stdout=subprocess.PIPE, check=True)
+        self.assertEqual(done.stdout, "unit\ttest_a a::one\tpassed\t1000000 connections: ratio 1.46\n"
+                                      "unit\ttest_a a::two\tfailed\t\nunit\ttest_a a::three\tpassed\t\n")
+
+    def check(self, counts=0, **variables):
+        """What tools/make/check prints of a step that is none. counts: so many suites lost results."""
         environment = {name: value for name, value in os.environ.items()
                        if name not in ("ROOM", "SHARD", "UNIT", "VM", "RUN") and not name.startswith("LATCHD_")}
         done = subprocess.run(["tools/make/check", "nothing"], text=True, check=False, cwd=TOP,
                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                               env=dict(environment, BUILD=os.path.join(self.top, "build"), **variables))
-        self.assertEqual(done.stdout.splitlines()[-1], "0 passed, 1 failed, 0 skipped", done.stdout)
+        self.assertEqual(done.stdout.splitlines()[-1], "0 passed, %d failed, 0 skipped" % (1 + counts), done.stdout)
         return done.stdout
 
     def test_a_part_says_so_at_its_beginning_and_at_its_end(self):
         for name, value in (("ROOM", "sa"), ("SHARD", "1/3"), ("UNIT", "test_config"), ("VM", "attack"),
-                            ("LATCHD_CHURN_SECONDS", "1"), ("LATCHD_S5_RUNS", "1")):
+                            ("LATCHD_CHURN_SECONDS", "1"), ("LATCHD_CHURN_STEPS", "1"), ("LATCHD_S5_RUNS", "1"),
+                            ("LATCHD_S38_NATIVE", "1999"), ("LATCHD_S38_NATIVE", "all")):
             printed = self.check(**{name: value})
             self.assertEqual(printed.count("  PART  only a part of the tests: %s=%s\n" % (name, value)), 2)
 
     def test_a_whole_run_says_nothing_of_a_part(self):
         self.assertNotIn("PART", self.check())
         self.assertNotIn("PART", self.check(VM="--all"))
+        self.assertNotIn("PART", self.check(LATCHD_S38_NATIVE="2000"))
+
+    def test_a_conformance_run_with_less_than_a_million_short_connections_is_a_part(self):
+        suites = sum(row[2] != "0" for row in self.rows("counts.tsv"))
+        for number, times in (("1000000", 0), ("2000000", 0), ("999999", 2)):
+            printed = self.check(0 if times else suites, RUN="conformance", LATCHD_S38_NATIVE=number)
+            self.assertEqual(printed.count("  PART  only a part of the tests: LATCHD_S38_NATIVE="), times, number)
 
     # ---- this tree's lists
 

@@ -45,7 +45,7 @@ echo $BASHPID >"$RUN/monitor.pid"
 """ % TOP
 AT_W = '"$(at w 7000)"'
 # A line that drops the words or the status of a tool, in scenarios that read its answer.
-HIDES = re.compile(r"^[^#]*\b(jq|bpftool|latchctl|nft|ip|ss|swan|nstat|tcpdump|grep)\b[^#]*"
+HIDES = re.compile(r"^[^#]*\b(jq|bpftool|latchctl|nft|ip|ss|swan|nstat|tc|tcpdump|grep)\b[^#]*"
                    r"(2>/dev/null|>/dev/null 2>&1|\|\| (true\b|:))")
 MAY_HIDE = {
     # Namespaces of an interrupted run may be there or not: this only cleans up.
@@ -375,7 +375,8 @@ class Answers(unittest.TestCase):
                     "mkdir -p \"$RUN/w\"\n>\"$RUN/w/charon.log\"\n[ \"$(established w IKE_SA)\" = 0 ]")
 
     def test_no_scenario_hides_that_a_tool_failed(self):
-        for line in ("tail f | jq -rc . 2>/dev/null", "ip xfrm state >/dev/null 2>&1", "grep -c x <<<y || true"):
+        for line in ("tail f | jq -rc . 2>/dev/null", "ip xfrm state >/dev/null 2>&1", "grep -c x <<<y || true",
+                     "tc -s qdisc show dev eth0 2>/dev/null"):
             self.assertTrue(HIDES.search(line), line)
         for path in glob.glob(os.path.join(TOP, "tests/vm/*/scenario.sh")):
             may_hide = MAY_HIDE.get(os.path.basename(os.path.dirname(path)))

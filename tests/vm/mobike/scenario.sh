@@ -91,6 +91,14 @@ outer_is() {
 	echo ".state == LATCH_APP_ESTABLISHED and .info.outer_local_addr == \"$1\" and .info.outer_remote_addr == \"$2\""
 }
 
+# What W's application has learned. A value that is absent is a failure: two of them would be equal.
+answered_params() {
+	local params
+
+	params=$(last_answer w '[.info.latch, .info.local_addr, .info.remote_addr, .info.mode, .info.encryption]') || exit 1
+	json . <<<"$params"
+}
+
 # esp_to ADDRESS: packets that W has sent there.
 esp_to() {
 	captured wire-w ether src "${MAC[w]}" and ip proto 50 and dst host "$1" | wc -l
@@ -116,7 +124,7 @@ asking w w serve "${INNER[w]}" 7010
 need_answer w "a listener" '.listener.state == LATCH_APP_LISTENER'
 asking c c connect "${INNER[w]}" 7010
 sees_outer 10.9.0.1 10.9.0.2
-answered_as=$(last_answer w '[.info.latch, .info.local_addr, .info.remote_addr, .info.mode, .info.encryption]')
+answered_as=$(answered_params)
 move_c
 need 60 "W has an SA to C's new address that is bound to c.example" bound_at 10.9.0.12
 need 60 "latchctl shows C's new outer address" outer_is_shown 10.9.0.12
@@ -130,7 +138,7 @@ need_latch c "$(port_of c-7000)" established
 [ "$(latched_params)" = "$latched" ] ||
 	fail "W has another latch, or its latch has other parameters"
 sees_outer 10.9.0.1 10.9.0.12
-[ "$(last_answer w '[.info.latch, .info.local_addr, .info.remote_addr, .info.mode, .info.encryption]')" = "$answered_as" ] ||
+[ "$(answered_params)" = "$answered_as" ] ||
 	fail "W's application has another latch, or other parameters: $(last_answer w .info)"
 ! last_answer w .seen | grep -q ECONN || fail "W's application saw an error: $(last_answer w .seen)"
 conforms R-2-9 "an application asks its socket after the peer's move: the new outer addresses, the same inner ones"

@@ -45,6 +45,7 @@ policies() {
 		tmpl proto esp mode transport
 }
 
+# The oracle watches both namespaces, too, and their connections to port 7070.
 add_unserved() {
 	ip netns add lt-x
 	ip netns add lt-y
@@ -55,25 +56,35 @@ add_unserved() {
 	ip -n lt-y link set wire up
 	policies x 10.7.0.1 10.7.0.2
 	policies y 10.7.0.2 10.7.0.1
+	watch_namespace x lt-x
+	watch_namespace y lt-y
 	spawn y "$RUN/server.pid" python3 -c "import socket, time
 kept = [socket.create_server(('10.7.0.2', port)) for port in (7070, 7777)]
 time.sleep(1000)"
 }
 
+# What the captures need must exist until they have ended.
 remove_unserved() {
-	kill_and_wait KILL "$(cat "$RUN/server.pid")"
-	ip netns del lt-x
-	ip netns del lt-y
+	local host
+
+	[ ! -e "$RUN/server.pid" ] || kill_and_wait KILL "$(cat "$RUN/server.pid")"
+	stop_watching
+	for host in x y; do
+		[ ! -e /run/netns/lt-$host ] || ip netns del lt-$host
+	done
 }
 
 # connect_ms PORT SECONDS: how long connect() of lt-x takes, "timeout" after so many seconds, or the
-# name of its error.
+# name of its error. Both ends of a connection are registered.
 connect_ms() {
 	in_host x python3 -c "import errno, socket, time
 began = time.monotonic()
 try:
-    socket.create_connection(('10.7.0.2', $1), $2)
+    here = socket.create_connection(('10.7.0.2', $1), $2).getsockname()[1]
     print(round((time.monotonic() - began) * 1000))
+    with open('$APPS/flows', 'a', encoding='ascii') as file:
+        print('x-%d' % here, 'x', 'y', '10.7.0.1', here, '10.7.0.2', $1, '-', '-', 'tcp', sep='\\t', file=file)
+        print('y-%d' % here, 'y', 'x', '10.7.0.2', $1, '10.7.0.1', here, '-', '-', 'tcp', sep='\\t', file=file)
 except TimeoutError:
     print('timeout')
 except OSError as error:
@@ -111,6 +122,7 @@ is_reloaded() {
 }
 
 topology
+trap remove_unserved EXIT
 add_unserved
 host_up w c d
 start_latchd
@@ -145,5 +157,4 @@ stop_latchd
 expect_wait 0x7009 0x700a "latchd has ended"
 start_latchd
 need_latch w 7000 established
-remove_unserved
 note "connect() without a feed that serves: $took ms"

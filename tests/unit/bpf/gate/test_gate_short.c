@@ -13,14 +13,15 @@
  * latch of a client that resets stays as in TIME_WAIT, until the same ports are used again or the
  * reaper comes. The machine needs no ESP, so nothing is checked on its way in.
  *
- * Half of the connections go without the programs before, for the ratio, which is printed unless
- * the program runs with --quiet; no test depends on it. LATCHD_S38_NATIVE: so many connections
- * (2000; a million in make conformance).
+ * Half of the connections go without the programs before, for the ratio; no test depends on it. The
+ * number and the ratio are the detail of the result. LATCHD_S38_NATIVE: so many connections (2000,
+ * and a million in make conformance).
  */
 #define LATCHES_ROOM 4096u
 
 #include "pretended_esp.h"
 
+#include <stdarg.h>
 #include <time.h>
 
 #include "latchd/latch/reaper.h"
@@ -184,6 +185,23 @@ static void reap_until(bool (*done)(void))
 
 /* ---- the test */
 
+/* The detail of a passed test's result: a line in the file of tests/unit/run, or on stderr. */
+__attribute__((format(printf, 2, 3))) static void note(const char *test, const char *format, ...)
+{
+	const char *path = getenv("LATCHD_NOTES");
+	FILE *file = path ? fopen(path, "ae") : stderr;
+	va_list arguments;
+
+	cr_assert_not_null(file, "%s: %s", path, strerror(errno));
+	fprintf(file, "%s\t", test);
+	va_start(arguments, format);
+	vfprintf(file, format, arguments);
+	va_end(arguments);
+	fputc('\n', file);
+	if (path)
+		cr_assert_eq(fclose(file), 0);
+}
+
 static void pretend(uint16_t port)
 {
 	struct address there = address_of(IPV4, port);
@@ -252,9 +270,9 @@ Test(gate_short, S38_short_connections_are_latched_by_the_gate_and_leave_no_latc
 	reap_until(none_is_left);
 	cr_expect(none_is_left());
 	close(listener);
-	fprintf(stderr,
-		"S38: %u short connections, latched by the gate: none left, %u by the reaper; %llu ns "
-		"of the processor each, %llu ns without the programs: ratio %.2f\n",
-		count, left.all, (unsigned long long)latched_ns, (unsigned long long)plain_ns,
-		(double)latched_ns / (double)plain_ns);
+	note("gate_short::S38_short_connections_are_latched_by_the_gate_and_leave_no_latch",
+	     "%u short connections: none left, %u by the reaper; %llu ns of the processor each, %llu ns "
+	     "without the programs: ratio %.2f",
+	     count, left.all, (unsigned long long)latched_ns, (unsigned long long)plain_ns,
+	     (double)latched_ns / (double)plain_ns);
 }
