@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "common/log.h"
+#include "latchd/feeds/vici/auth_keys.h"
 #include "latchd/feeds/vici/key_query.h"
 
 #define ARRAY_SIZE(array) (sizeof(array) / sizeof((array)[0]))
@@ -87,6 +88,14 @@ static void on_event(void *context, struct vici_text name, struct vici_span mess
 			return;
 		}
 	}
+}
+
+static void on_slow_event(void *context, struct vici_text name, struct vici_span message)
+{
+	struct vici_session *session = context;
+
+	if (session->certs.answered && vici_text_is(name, "list-cert"))
+		on_event(context, name, message);
 }
 
 static void on_listed_sa(void *context, struct vici_text name, struct vici_span message)
@@ -251,6 +260,25 @@ static int query_config(void *context, const char *config_name)
 				       vici_builder_message(&builder), on_conns_listed);
 }
 
+static void list_conns(struct vici_session *session)
+{
+	int err;
+
+	vici_session_await(session, "list-conns");
+	vici_dispatch_query_begin(&session->dispatch);
+	err = vici_connection_command(&session->events, "list-conns", VICI_NO_MESSAGE,
+				      on_conns_listed);
+	if (err)
+		vici_session_fail(session, "cannot send list-conns: %s", strerror(-err));
+}
+
+/* In place of the query in hand, which it contains. */
+static void query_all(struct vici_session *session)
+{
+	session->dispatch.queried_name[0] = '\0';
+	list_conns(session);
+}
+
 static const struct vici_dispatch_owner dispatch_owner = {
 	.query_config = query_config,
 	.resync_soon = resync_soon,
@@ -261,7 +289,6 @@ static void on_list_sa_registered(void *context, enum vici_packet_type type,
 				  struct vici_span message)
 {
 	struct vici_session *session = context;
-	int err;
 
 	(void)message;
 	if (type != VICI_EVENT_CONFIRM) {
@@ -270,12 +297,7 @@ static void on_list_sa_registered(void *context, enum vici_packet_type type,
 	}
 	if (session->knows_alerts)
 		vici_dispatch_alerts_complete(&session->dispatch);
-	vici_session_await(session, "list-conns");
-	vici_dispatch_query_begin(&session->dispatch);
-	err = vici_connection_command(&session->events, "list-conns", VICI_NO_MESSAGE,
-				      on_conns_listed);
-	if (err)
-		vici_session_fail(session, "cannot send list-conns: %s", strerror(-err));
+	list_conns(session);
 }
 
 static void copy_value(struct vici_span message, const char *key, char *out, size_t size)
@@ -362,11 +384,19 @@ void vici_session_init(struct vici_session *session, struct loop *loop, struct f
 {
 	static const struct vici_handlers events_handlers = {on_event, on_lost};
 	static const struct vici_handlers commands_handlers = {on_listed_sa, on_lost};
+	static const struct vici_handlers slow_handlers = {on_slow_event, on_lost};
 
 	*session = (struct vici_session){
-		.owner = owner, .context = context, .feed = feed, .query_ended = end_query};
+		.owner = owner,
+		.context = context,
+		.feed = feed,
+		.query_ended = end_query,
+		.query_all = query_all,
+	};
 	vici_connection_init(&session->events, loop, &events_handlers, session);
 	vici_connection_init(&session->commands, loop, &commands_handlers, session);
+	vici_connection_init(&session->certs.connection, loop, &slow_handlers, session);
+	vici_slow_init(session);
 	vici_dispatch_init(&session->dispatch, feed, &dispatch_owner, session);
 	loop_timer_init(loop, &session->answer_limit, on_answer_limit, session);
 	loop_timer_init(loop, &session->resync, list_sas, session);
@@ -379,6 +409,7 @@ int vici_session_open(struct vici_session *session, const char *socket_path)
 {
 	int err;
 
+	session->socket_path = socket_path;
 	err = vici_connection_open(&session->events, socket_path);
 	if (!err)
 		err = vici_connection_open(&session->commands, socket_path);
@@ -406,7 +437,9 @@ void vici_session_stop(struct vici_session *session)
 	loop_timer_cancel(&session->slow);
 	vici_dispatch_reset(&session->dispatch);
 	session->ready = session->listing = session->listing_again = session->soon_again = false;
-	session->knows_certs = session->flushed = session->knows_alerts = false;
+	session->knows_alerts = false;
+	session->keys = (struct vici_key_query){0};
+	vici_slow_stop(session);
 	vici_connection_close(&session->events);
 	vici_connection_close(&session->commands);
 }
