@@ -177,6 +177,16 @@ static bool contains(struct vici_span list, const char *item)
 	return false;
 }
 
+static bool contains_only(struct vici_span list, const char *item)
+{
+	struct vici_text text;
+
+	while (vici_item_next(&list, &text) > 0)
+		if (!vici_text_is(text, item))
+			return false;
+	return true;
+}
+
 /*
  * Both ends may begin an IKE_SA at once (RFC 7296, 2.4). The peer may then write INITIAL_CONTACT
  * before it has the IKE_SA of this host. Such a message proves no loss of state.
@@ -205,6 +215,17 @@ static enum feed_down_cause cause_from_tasks(const struct vici_ike_sa *ike_sa, b
 	return ike_sa->tasks_queued.length ? FEED_DOWN_ORDERLY : FEED_DOWN_PEER_REBOOTED;
 }
 
+/* An IKEv1 exchange that a live peer does not complete ends its IKE_SA, too (task_manager_v1.c). The
+ * timeout of DPD is no exchange. */
+static enum feed_down_cause cause_from_timeout(const struct vici_ike_sa *ike_sa)
+{
+	bool exchanges = ike_sa->tasks_passive.length ||
+			 !contains_only(ike_sa->tasks_active, "ISAKMP_DPD");
+
+	return vici_text_is(ike_sa->version, "1") && exchanges ? FEED_DOWN_ORDERLY
+							       : FEED_DOWN_PEER_DEAD;
+}
+
 /*
  * An IKE_SA that is deleted in good order is DELETING, even if the peer does not answer. After a
  * forced delete (as when charon exits) it has IKE_DELETE queued behind an exchange.
@@ -216,7 +237,7 @@ enum feed_down_cause vici_ike_sa_down_cause(const struct vici_ike_sa *ike_sa,
 		return FEED_DOWN_ORDERLY;
 	switch (named) {
 	case VICI_NAMED_TIMEOUT:
-		return FEED_DOWN_PEER_DEAD;
+		return cause_from_timeout(ike_sa);
 	case VICI_NAMED_REPLACED:
 		return FEED_DOWN_ORDERLY;
 	case VICI_NAMED_NO_TIMEOUT:
