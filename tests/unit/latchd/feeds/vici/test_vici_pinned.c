@@ -367,25 +367,59 @@ Test(vici_pinned, several_configured_keys_stay_unknown_and_cost_little)
 	cr_expect_eq(full_lists(), VICI_KEY_ROUNDS_ALL);
 }
 
-/* This host has two certificates of its subject. */
+/* charon has the private keys of both. */
+static void add_own_cert(const char *o, const char *cn, const char *key)
+{
+	struct made cert = made_cert(name_of(o, cn), key);
+	uint8_t *bytes = malloc(cert.length + 64), *at;
+
+	at = made_pair(bytes, "type", "X509", 4);
+	at = made_pair(at, "has_privkey", "yes", 3);
+	at = made_pair(at, "data", cert.bytes, cert.length);
+	charon.certs[charon.cert_count++] =
+		(struct vici_span){.at = bytes, .length = (size_t)(at - bytes)};
+}
+
 Test(vici_pinned, several_keys_of_this_host_take_no_key_from_the_peer)
 {
-	size_t flushed;
-
-	load_pinned(CERT("c"), "c.example");
+	load_pinned(CERT("c"), "O=Latch, CN=w");
 	load_certs();
+	add_own_cert("Latch", "w", "an RSA key");
 	fake_charon_start(&charon);
 	feed_start();
 	wait_for("state synced", 1);
 	up(7, 70, "c.example");
-	expect_child(0x70, KEY_OF_C, UNKNOWN);
-	flushed = flushes();
+	cr_expect(reported(0x70)->local_key.known);
+	add_own_cert("Latch", "w", "an ECDSA key");
 	up(8, 80, "c.example");
 	expect_child(0x80, KEY_OF_C, UNKNOWN);
-	cr_expect_eq(flushes(), flushed);
+	cr_expect_eq(full_lists(), VICI_KEY_ROUNDS_ALL);
 }
 
-Test(vici_pinned, a_planted_certificate_that_was_there_at_the_start_takes_the_key_for_a_while_only)
+Test(vici_pinned, S33_a_renewed_key_under_the_same_subject_is_another_key)
+{
+	struct feed_key renewed, before;
+
+	load_pinned("O=Latch, CN=c", CERT("w"));
+	load_certs();
+	add_cert("Latch", "c", "key of c");
+	fake_charon_start(&charon);
+	feed_start();
+	wait_for("state synced", 1);
+	up(7, 70, "c.example");
+	before = reported(0x70)->peer_key;
+	charon.cert_count--;
+	add_cert("Latch", "c", "renewed key");
+	up(8, 80, "c.example");
+	renewed = reported(0x80)->peer_key;
+	cr_expect(renewed.known);
+	cr_expect_str_neq(key_text(&renewed), key_text(&before));
+	up(9, 90, "c.example");
+	cr_expect_str_eq(key_text(&reported(0x90)->peer_key), key_text(&renewed));
+	cr_expect_eq(full_lists(), 2 * VICI_KEY_ROUNDS_ALL);
+}
+
+Test(vici_pinned, a_certificate_that_was_planted_at_the_start_takes_the_key_for_a_while_only)
 {
 	load_pinned("c.example", CERT("w"));
 	load_certs();
