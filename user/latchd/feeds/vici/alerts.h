@@ -3,10 +3,10 @@
  * What charon's alerts say of the end of an IKE_SA (strongSwan 6.0.3 and later).
  *
  * charon sends the alert "retransmit-send-timeout" in the thread that ends the IKE_SA, before its
- * ike-updown event. In between it may look up the name of the peer's host (ike_sa.c, reestablish()),
- * as long as its resolver takes without an uplink. "unique-replace" names an IKE_SA that charon is about to delete, because
- * its peer has authenticated again. Any host can cause most other alerts. They decide nothing, and
- * none of them is kept.
+ * ike-updown event. In between it may look up the name of the peer's host (ike_sa.c,
+ * reestablish()), as long as its resolver takes without an uplink. "unique-replace" names an IKE_SA
+ * that charon is about to delete, because its peer has authenticated again. Any host can cause most
+ * other alerts. They decide nothing, and none of them is kept.
  */
 #ifndef LATCHD_FEEDS_VICI_ALERTS_H
 #define LATCHD_FEEDS_VICI_ALERTS_H
@@ -18,7 +18,7 @@
 #include "latchd/feeds/vici/children.h"
 #include "latchd/feeds/vici/message.h"
 
-#define VICI_ALERTS_MAX 256  /* of each kind: the peers of a hub that has lost its uplink */
+#define VICI_ALERTS_MAX 256    /* of each kind: the peers of a hub that has lost its uplink */
 #define VICI_ALERT_MS	120000 /* from the alert to the ike-updown event */
 
 struct vici_alert {

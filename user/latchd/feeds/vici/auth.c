@@ -387,7 +387,8 @@ bool vici_auth_remote(const struct vici_auth *auth, const char *config_name, uin
 void vici_auth_each_trap(const struct vici_auth *auth, const char *config_name,
 			 void (*each)(void *context, const char *config_name), void *context)
 {
-	const struct vici_auth_entry *entry = config_name ? vici_auth_entry(auth, config_name) : NULL;
+	const struct vici_auth_entry *entry =
+		config_name ? vici_auth_entry(auth, config_name) : NULL;
 	size_t i;
 
 	if (entry && entry->remote.traps)

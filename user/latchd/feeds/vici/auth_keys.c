@@ -111,8 +111,8 @@ int vici_auth_read_cert(struct vici_auth *auth, struct vici_span message)
 /* ---- a round of answers */
 
 /* retries: may several keys, of which none was known before, be fewer by now? */
-static enum vici_keys_result judge(const struct vici_found_key *found,
-				   const struct feed_key *before, bool retries)
+static enum vici_keys_result compare_with(const struct vici_found_key *found,
+					  const struct feed_key *before, bool retries)
 {
 	if (found->several)
 		return before->known || retries ? VICI_KEYS_SEVERAL : VICI_KEYS_SAME;
@@ -129,7 +129,7 @@ static enum vici_keys_result check_end(const struct vici_keys *keys, const char 
 				       struct feed_key *ret_key)
 {
 	struct vici_found_key found = vici_keys_find(keys, cert, own);
-	enum vici_keys_result result = judge(&found, before, retries);
+	enum vici_keys_result result = compare_with(&found, before, retries);
 
 	*ret_key = result == VICI_KEYS_SAME ? *before : (struct feed_key){.known = false};
 	return result;

@@ -14,9 +14,9 @@
 
 #include "latchd/feeds/vici/auth.h"
 
-#define VICI_KEYS_ASKS	 4     /* of one connection at once; then one in: */
-#define VICI_KEYS_ASK_MS 60000 /* a hostile peer may plant certificates and authenticate again */
-#define VICI_NAME_DER_MAX 1024 /* of a subject that is asked for in DER */
+#define VICI_KEYS_ASKS	  4	/* of one connection at once; then one in: */
+#define VICI_KEYS_ASK_MS  60000 /* a hostile peer may plant certificates and authenticate again */
+#define VICI_NAME_DER_MAX 1024	/* of a subject that is asked for in DER */
 /* Room for a subject to ask for. */
 #define VICI_SUBJECT_MAX (2 * VICI_NAME_DER_MAX + 16)
 

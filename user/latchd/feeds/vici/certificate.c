@@ -208,7 +208,8 @@ static struct der der_of(struct vici_text text)
 }
 
 /* The subject, and what follows it in tbsCertificate. */
-static bool find_subject(struct vici_text certificate, struct der_item *ret_name, struct der *ret_rest)
+static bool find_subject(struct vici_text certificate, struct der_item *ret_name,
+			 struct der *ret_rest)
 {
 	struct der from = der_of(certificate);
 	struct der_item whole, tbs;

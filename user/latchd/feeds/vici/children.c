@@ -215,12 +215,12 @@ static enum feed_down_cause cause_from_tasks(const struct vici_ike_sa *ike_sa, b
 	return ike_sa->tasks_queued.length ? FEED_DOWN_ORDERLY : FEED_DOWN_PEER_REBOOTED;
 }
 
-/* An IKEv1 exchange that a live peer does not complete ends its IKE_SA, too (task_manager_v1.c). The
- * timeout of DPD is no exchange. */
+/* An IKEv1 exchange that a live peer does not complete ends its IKE_SA, too (task_manager_v1.c).
+ * The timeout of DPD is no exchange. */
 static enum feed_down_cause cause_from_timeout(const struct vici_ike_sa *ike_sa)
 {
-	bool exchanges = ike_sa->tasks_passive.length ||
-			 !contains_only(ike_sa->tasks_active, "ISAKMP_DPD");
+	bool exchanges =
+		ike_sa->tasks_passive.length || !contains_only(ike_sa->tasks_active, "ISAKMP_DPD");
 
 	return vici_text_is(ike_sa->version, "1") && exchanges ? FEED_DOWN_ORDERLY
 							       : FEED_DOWN_PEER_DEAD;

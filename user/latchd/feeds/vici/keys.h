@@ -24,7 +24,7 @@ struct vici_listed_keys {
 	size_t count, room;
 };
 
-struct vici_keys { /* zeroed before first use */
+struct vici_keys {			/* zeroed before first use */
 	struct vici_listed_keys listed; /* in this round */
 	struct vici_listed_keys agreed; /* in each round before */
 	unsigned int rounds;
@@ -47,8 +47,9 @@ void vici_keys_end(struct vici_keys *keys);
 
 struct vici_found_key {
 	struct feed_key key;
-	bool several;	       /* so it is not known */
-	struct vici_text name; /* the subject in DER, of a certificate. Valid until the next round */
+	bool several; /* so it is not known */
+	struct vici_text
+		name; /* the subject in DER, of a certificate. Valid until the next round */
 };
 
 /*

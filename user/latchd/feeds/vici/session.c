@@ -362,6 +362,12 @@ static void on_list_conn_registered(void *context, enum vici_packet_type type,
 		vici_session_fail(session, "cannot send version: %s", strerror(-err));
 }
 
+static bool is_left_out(const struct vici_session *session, const struct subscription *subscription)
+{
+	return subscription->kind == VICI_MESSAGE_ALERT &&
+	       session->dispatch.finder.statements.without_alerts;
+}
+
 /* Events come before lists: a change after a list was made must arrive as an event. */
 static void register_next(struct vici_session *session)
 {
@@ -369,6 +375,9 @@ static void register_next(struct vici_session *session)
 	vici_answer_fn answer = on_list_conn_registered;
 	int err;
 
+	if (session->step < ARRAY_SIZE(subscriptions) &&
+	    is_left_out(session, &subscriptions[session->step]))
+		session->step++;
 	if (session->step < ARRAY_SIZE(subscriptions)) {
 		event = subscriptions[session->step].event;
 		answer = on_registered;

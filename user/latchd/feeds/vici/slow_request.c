@@ -39,10 +39,11 @@ static void on_late(void *context)
 	struct vici_session *session = context;
 	const struct vici_slow_request *slow = &session->certs;
 
-	log_warn("vici",
-		 "feed %s goes on without keys (charon did not answer %s within %u ms): new IKE_SAs "
-		 "of connections with a new certificate have none; see: latchd(8)",
-		 session->feed->name, slow->command, slow->limit_ms);
+	log_warn(
+		"vici",
+		"feed %s goes on without keys (charon did not answer %s within %u ms): new IKE_SAs "
+		"of connections with a new certificate have none; see: latchd(8)",
+		session->feed->name, slow->command, slow->limit_ms);
 	end(session, VICI_SLOW_LATE);
 }
 
@@ -139,8 +140,7 @@ bool vici_slow_is_free(const struct vici_session *session)
 {
 	const struct vici_slow_request *slow = &session->certs;
 
-	return !slow->connection.answer && !slow->refused &&
-	       loop_now_ms() >= slow->pause_ends_ms;
+	return !slow->connection.answer && !slow->refused && loop_now_ms() >= slow->pause_ends_ms;
 }
 
 void vici_slow_init(struct vici_session *session)

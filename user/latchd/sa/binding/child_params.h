@@ -22,8 +22,8 @@ int child_params_find(const struct binding *binding, struct child_sa *child);
 
 /*
  * This host's key in the SAs with the params of the CHILD_SA is that of the newest one: while an
- * IKE_SA replaces another one, both are listed, and the key may have been renewed. Call it before an
- * SA gets the params. 0 or a negative errno.
+ * IKE_SA replaces another one, both are listed, and the key may have been renewed. Call it before
+ * an SA gets the params. 0 or a negative errno.
  */
 int child_params_set_own_key(const struct binding *binding, struct child_sa *child);
 

@@ -172,6 +172,17 @@ Test(vici_alerts, alerts_that_charon_refuses_change_nothing)
 	cr_expect_eq(trace_count("peer 7 peer-"), 0);
 }
 
+/* As stated: charon keeps alerts that latchd does not read, and any host can cause them. */
+Test(vici_alerts, without_alerts_none_is_asked_for_and_tasks_show_the_dead_peer)
+{
+	statements.without_alerts = true;
+	start_with_alerts();
+	down(7, C_ID DPD);
+	await_all();
+	cr_expect_eq(trace_count("charon: register alert"), 0);
+	cr_expect_eq(trace_count("peer 7 peer-dead c"), 1);
+}
+
 /* charon raised the alert before latchd was registered for it. */
 Test(vici_alerts, an_end_during_the_registration_counts_by_its_tasks)
 {

@@ -465,7 +465,8 @@ Test(vici_pinned, one_list_of_all_certificates_serves_all_messages_that_wait)
 	cr_expect_eq(full_lists(), 2 * VICI_KEY_ROUNDS_ALL);
 }
 
-/* charon prints [O=Latch][CN=x] and [O="Latch, CN=x"] alike, and finds the first one by the text. */
+/* charon prints [O=Latch][CN=x] and [O="Latch, CN=x"] alike, and finds the first one by the text.
+ */
 Test(vici_pinned, S33_a_certificate_that_prints_alike_is_noticed_by_the_next_list_of_all)
 {
 	struct feed_key first;
