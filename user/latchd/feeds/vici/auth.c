@@ -6,32 +6,12 @@
 #include <string.h>
 
 #include "common/text.h"
-#include "latchd/feeds/vici/auth_parts.h"
 #include "latchd/feeds/vici/certificate.h"
-
-static struct vici_auth_entry **bucket_of(struct vici_auth *auth, const char *config_name)
-{
-	uint32_t hash = 2166136261u;
-
-	for (; *config_name; config_name++)
-		hash = (hash ^ (uint8_t)*config_name) * 16777619u;
-	return &auth->buckets[hash % VICI_AUTH_BUCKETS];
-}
-
-struct vici_auth_entry *vici_auth_entry(const struct vici_auth *auth, const char *config_name)
-{
-	struct vici_auth_entry *entry;
-
-	entry = *bucket_of((struct vici_auth *)auth, config_name);
-	while (entry && strcmp(entry->config_name, config_name))
-		entry = entry->next;
-	return entry;
-}
 
 static int add_entry(struct vici_auth *auth, const char *config_name,
 		     struct vici_auth_entry **ret_entry)
 {
-	struct vici_auth_entry *entry, **bucket = bucket_of(auth, config_name);
+	struct vici_auth_entry *entry, **bucket = vici_auth_bucket(auth, config_name);
 
 	if (auth->entry_count == VICI_AUTH_ENTRIES_MAX)
 		return -E2BIG;

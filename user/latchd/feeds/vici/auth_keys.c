@@ -6,7 +6,6 @@
 #include <string.h>
 
 #include "common/loop.h"
-#include "latchd/feeds/vici/auth_parts.h"
 
 bool vici_auth_needs_keys(const struct vici_auth *auth)
 {

@@ -12,7 +12,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "latchd/feeds/vici/auth.h"
+#include "latchd/feeds/vici/auth_parts.h"
+#include "latchd/feeds/vici/message.h"
 
 #define VICI_KEYS_ASKS	  4	/* of one connection at once; then one in: */
 #define VICI_KEYS_ASK_MS  60000 /* a hostile peer may plant certificates and authenticate again */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* An entry of struct vici_auth, for its files. Others use auth.h and auth_keys.h. */
+/* The table of connections, and what its files share. Others use auth.h and auth_keys.h. */
 #ifndef LATCHD_FEEDS_VICI_AUTH_PARTS_H
 #define LATCHD_FEEDS_VICI_AUTH_PARTS_H
 
@@ -7,7 +7,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "latchd/feeds/vici/auth.h"
+#include "latchd/feeds/feed.h"
+#include "latchd/feeds/vici/keys.h"
+#include "latchd/feeds/vici/proof.h"
+
+#define VICI_AUTH_BUCKETS     16384
+#define VICI_AUTH_ENTRIES_MAX 65536
 
 /* The key of one end, as it was decided last. */
 struct vici_decided_key {
@@ -31,6 +36,17 @@ struct vici_auth_entry {
 	uint64_t outdated_at; /* answers to earlier queries do not count */
 };
 
+struct vici_auth { /* zeroed before first use */
+	struct vici_auth_entry *buckets[VICI_AUTH_BUCKETS];
+	uint32_t entry_count;
+	uint32_t listing; /* number of the list-conns query that is being answered */
+	uint64_t listing_queried_at;
+	bool listing_pins;     /* a connection of the answer admits one key of its peer */
+	struct vici_keys keys; /* while list-certs is being answered: auth_keys.h */
+};
+
+/* Where an entry of this name belongs. */
+struct vici_auth_entry **vici_auth_bucket(struct vici_auth *auth, const char *config_name);
 /* NULL: none of this name. */
 struct vici_auth_entry *vici_auth_entry(const struct vici_auth *auth, const char *config_name);
 

@@ -5,6 +5,9 @@
 
 #include "latchd/feeds/vici/auth_keys.h"
 
+/* A list of all certificates may take so many times the limit of other answers. */
+#define LONG_LIMITS 6
+
 /* As charon names them. A peer can send certificates, and no raw keys. */
 #define CERTIFICATES "X509"
 #define RAW_KEYS     "PUBKEY"
@@ -22,13 +25,13 @@ static const char *queried_name(const struct vici_session *session)
 
 /* ---- all certificates */
 
-static void on_flushed(struct vici_session *session, enum vici_slow_result result);
-static void on_raw_keys_listed(struct vici_session *session, enum vici_slow_result result);
+static void on_flushed(void *context, enum vici_slow_result result);
+static void on_raw_keys_listed(void *context, enum vici_slow_result result);
 
 static void flush(struct vici_session *session)
 {
 	session->keys.rounds++;
-	vici_slow_flush(session, CERTIFICATES, on_flushed);
+	vici_slow_flush(&session->certs, CERTIFICATES, on_flushed);
 }
 
 static void give_up(struct vici_session *session)
@@ -37,10 +40,17 @@ static void give_up(struct vici_session *session)
 	session->query_ended(session);
 }
 
-static void on_certs_listed(struct vici_session *session, enum vici_slow_result result)
+static void list(struct vici_session *session, const char *type, vici_slow_fn answered)
 {
+	vici_slow_list(&session->certs, type, LONG_LIMITS * session->answer_limit_ms, answered);
+}
+
+static void on_certs_listed(void *context, enum vici_slow_result result)
+{
+	struct vici_session *session = context;
+
 	if (result == VICI_SLOW_ANSWERED)
-		vici_slow_list(session, RAW_KEYS, on_raw_keys_listed);
+		list(session, RAW_KEYS, on_raw_keys_listed);
 	else
 		give_up(session);
 }
@@ -49,7 +59,7 @@ static void on_certs_listed(struct vici_session *session, enum vici_slow_result 
 static void list_all(struct vici_session *session)
 {
 	session->keys.begun_ms = loop_now_ms();
-	vici_slow_list(session, CERTIFICATES, on_certs_listed);
+	list(session, CERTIFICATES, on_certs_listed);
 }
 
 /* Of a charon that does not flush, the keys are those that it has listed. */
@@ -59,8 +69,9 @@ static bool is_complete(const struct vici_session *session, enum vici_keys_resul
 	       session->keys.rounds >= VICI_KEY_ROUNDS_ALL;
 }
 
-static void on_raw_keys_listed(struct vici_session *session, enum vici_slow_result result)
+static void on_raw_keys_listed(void *context, enum vici_slow_result result)
 {
+	struct vici_session *session = context;
 	enum vici_keys_result keys;
 
 	if (result != VICI_SLOW_ANSWERED) {
@@ -80,7 +91,7 @@ static void on_raw_keys_listed(struct vici_session *session, enum vici_slow_resu
 /* A query of all connections: one list serves all messages that wait. */
 static void begin_all(struct vici_session *session)
 {
-	if (!vici_slow_is_free(session))
+	if (!vici_slow_is_free(&session->certs))
 		give_up(session);
 	else if (session->keys.flush_first && !session->keys.cannot_flush)
 		flush(session);
@@ -99,7 +110,7 @@ static bool may_ask(struct vici_session *session)
 {
 	struct vici_key_query *keys = &session->keys;
 
-	if (!vici_slow_is_free(session))
+	if (!vici_slow_is_free(&session->certs))
 		return false;
 	keys->asked = keys->asked || vici_auth_may_ask(auth_of(session), queried_name(session));
 	return keys->asked;
@@ -133,7 +144,7 @@ static void on_subject_listed(void *context, enum vici_packet_type type, struct 
 	struct vici_session *session = context;
 
 	loop_timer_cancel(&session->answer_limit);
-	if (vici_session_is_refusal(type, message))
+	if (vici_is_refusal(type, message))
 		session->query_ended(session);
 	else
 		list_next_subject(session);
@@ -192,14 +203,15 @@ static void list_subjects(struct vici_session *session)
 /* ---- both */
 
 /* Where the flush is late, certificates of any host may still be listed. */
-static void on_flushed(struct vici_session *session, enum vici_slow_result result)
+static void on_flushed(void *context, enum vici_slow_result result)
 {
+	struct vici_session *session = context;
 	bool all = !*queried_name(session);
 
 	session->keys.cannot_flush = session->keys.cannot_flush || result == VICI_SLOW_REFUSED;
-	if (!vici_slow_is_free(session) && all)
+	if (!vici_slow_is_free(&session->certs) && all)
 		give_up(session);
-	else if (!vici_slow_is_free(session))
+	else if (!vici_slow_is_free(&session->certs))
 		session->query_ended(session);
 	else if (all)
 		list_all(session);
@@ -213,7 +225,7 @@ static bool is_old(const struct vici_session *session)
 	uint64_t took = keys->listed_ms - keys->begun_ms, age = loop_now_ms() - keys->listed_ms;
 
 	return took <= VICI_KEYS_QUICK_MS && age > VICI_KEYS_AGE_MS &&
-	       age > VICI_KEYS_AGE_LISTS * took && vici_slow_is_free(session);
+	       age > VICI_KEYS_AGE_LISTS * took && vici_slow_is_free(&session->certs);
 }
 
 static void begin_one(struct vici_session *session)

@@ -90,14 +90,6 @@ static void on_event(void *context, struct vici_text name, struct vici_span mess
 	}
 }
 
-static void on_slow_event(void *context, struct vici_text name, struct vici_span message)
-{
-	struct vici_session *session = context;
-
-	if (session->certs.answered && vici_text_is(name, "list-cert"))
-		on_event(context, name, message);
-}
-
 static void on_listed_sa(void *context, struct vici_text name, struct vici_span message)
 {
 	struct vici_session *session = context;
@@ -121,7 +113,7 @@ static void on_sas_listed(void *context, enum vici_packet_type type, struct vici
 	struct vici_session *session = context;
 
 	loop_timer_cancel(&session->slow);
-	if (vici_session_is_refusal(type, message))
+	if (vici_is_refusal(type, message))
 		vici_session_fail(session, "charon refused list-sas");
 	else
 		dispatch(session, VICI_MESSAGE_SNAPSHOT_END, VICI_NO_MESSAGE);
@@ -235,7 +227,7 @@ static void on_conns_listed(void *context, enum vici_packet_type type, struct vi
 	struct vici_session *session = context;
 
 	loop_timer_cancel(&session->answer_limit);
-	if (vici_session_is_refusal(type, message))
+	if (vici_is_refusal(type, message))
 		vici_session_fail(session, "charon refused list-conns");
 	else if (vici_auth_needs_keys(&session->dispatch.auth))
 		vici_key_query(session);
@@ -393,7 +385,7 @@ void vici_session_init(struct vici_session *session, struct loop *loop, struct f
 {
 	static const struct vici_handlers events_handlers = {on_event, on_lost};
 	static const struct vici_handlers commands_handlers = {on_listed_sa, on_lost};
-	static const struct vici_handlers slow_handlers = {on_slow_event, on_lost};
+	static const struct vici_slow_owner slow_owner = {on_event, on_lost};
 
 	*session = (struct vici_session){
 		.owner = owner,
@@ -404,8 +396,7 @@ void vici_session_init(struct vici_session *session, struct loop *loop, struct f
 	};
 	vici_connection_init(&session->events, loop, &events_handlers, session);
 	vici_connection_init(&session->commands, loop, &commands_handlers, session);
-	vici_connection_init(&session->certs.connection, loop, &slow_handlers, session);
-	vici_slow_init(session);
+	vici_slow_init(&session->certs, loop, feed, &slow_owner, session);
 	vici_dispatch_init(&session->dispatch, feed, &dispatch_owner, session);
 	loop_timer_init(loop, &session->answer_limit, on_answer_limit, session);
 	loop_timer_init(loop, &session->resync, list_sas, session);
@@ -418,12 +409,12 @@ int vici_session_open(struct vici_session *session, const char *socket_path)
 {
 	int err;
 
-	session->socket_path = socket_path;
 	err = vici_connection_open(&session->events, socket_path);
 	if (!err)
 		err = vici_connection_open(&session->commands, socket_path);
 	if (!err && session->events.peer != session->commands.peer)
 		err = -ECONNRESET;
+	vici_slow_begin(&session->certs, socket_path, session->events.peer);
 	return err;
 }
 
@@ -448,7 +439,7 @@ void vici_session_stop(struct vici_session *session)
 	session->ready = session->listing = session->listing_again = session->soon_again = false;
 	session->knows_alerts = false;
 	session->keys = (struct vici_key_query){0};
-	vici_slow_stop(session);
+	vici_slow_stop(&session->certs);
 	vici_connection_close(&session->events);
 	vici_connection_close(&session->commands);
 }

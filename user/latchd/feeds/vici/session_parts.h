@@ -44,7 +44,6 @@ struct vici_session {
 	/* list-sas waits for busy IKE_SAs and therefore has a connection of its own. */
 	struct vici_connection events, commands;
 	struct vici_slow_request certs;
-	const char *socket_path;
 	struct vici_dispatch dispatch;
 	struct loop_timer answer_limit;
 	unsigned int answer_limit_ms;
@@ -74,8 +73,5 @@ __attribute__((format(printf, 2, 3))) void vici_session_fail(struct vici_session
 /* An answer to this request must come within the limit. The answer cancels answer_limit. */
 void vici_session_await(struct vici_session *session, const char *awaited);
 void vici_session_await_for(struct vici_session *session, const char *awaited, unsigned int ms);
-
-/* "success = no" is an error; a list that succeeds ends with an empty message. */
-bool vici_session_is_refusal(enum vici_packet_type type, struct vici_span message);
 
 #endif

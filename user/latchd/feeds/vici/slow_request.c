@@ -5,10 +5,7 @@
 #include <string.h>
 
 #include "common/log.h"
-#include "latchd/feeds/vici/session_parts.h"
-
-/* A list of all certificates may take so many times the limit of other answers. */
-#define LONG_LIMITS 6
+#include "latchd/feeds/vici/message.h"
 
 static void pause_lists(struct vici_slow_request *slow)
 {
@@ -23,48 +20,40 @@ static bool is_list(const struct vici_slow_request *slow)
 	return !strcmp(slow->command, "list-certs");
 }
 
-static void end(struct vici_session *session, enum vici_slow_result result)
+static void end(struct vici_slow_request *slow, enum vici_slow_result result)
 {
-	vici_slow_fn answered = session->certs.answered;
+	vici_slow_fn answered = slow->answered;
 
-	session->certs.answered = NULL;
-	loop_timer_cancel(&session->certs.limit);
-	if (result != VICI_SLOW_ANSWERED && is_list(&session->certs))
-		pause_lists(&session->certs);
-	answered(session, result);
+	slow->answered = NULL;
+	loop_timer_cancel(&slow->limit);
+	if (result != VICI_SLOW_ANSWERED && is_list(slow))
+		pause_lists(slow);
+	answered(slow->context, result);
 }
 
 static void on_late(void *context)
 {
-	struct vici_session *session = context;
-	const struct vici_slow_request *slow = &session->certs;
+	struct vici_slow_request *slow = context;
 
 	log_warn(
 		"vici",
 		"feed %s goes on without keys (charon did not answer %s within %u ms): new IKE_SAs "
 		"of connections with a new certificate have none; see: latchd(8)",
-		session->feed->name, slow->command, slow->limit_ms);
-	end(session, VICI_SLOW_LATE);
+		slow->feed->name, slow->command, slow->limit_ms);
+	end(slow, VICI_SLOW_LATE);
 }
 
 /* A late answer only ends the request. */
 static void on_answered(void *context, enum vici_packet_type type, struct vici_span message)
 {
-	struct vici_session *session = context;
+	struct vici_slow_request *slow = context;
 
-	if (session->certs.answered)
-		end(session, vici_session_is_refusal(type, message) ? VICI_SLOW_REFUSED
-								    : VICI_SLOW_ANSWERED);
+	if (slow->answered)
+		end(slow, vici_is_refusal(type, message) ? VICI_SLOW_REFUSED : VICI_SLOW_ANSWERED);
 }
 
-static void fail(struct vici_session *session, int err)
+static void send_command(struct vici_slow_request *slow)
 {
-	vici_session_fail(session, "cannot send %s: %s", session->certs.command, strerror(-err));
-}
-
-static void send_command(struct vici_session *session)
-{
-	struct vici_slow_request *slow = &session->certs;
 	uint8_t memory[32];
 	struct vici_builder builder;
 	int err;
@@ -74,88 +63,113 @@ static void send_command(struct vici_session *session)
 	err = vici_connection_command(&slow->connection, slow->command,
 				      vici_builder_message(&builder), on_answered);
 	if (err)
-		fail(session, err);
+		slow->owner->failed(slow->context, err);
 }
 
 static void on_registered(void *context, enum vici_packet_type type, struct vici_span message)
 {
-	struct vici_session *session = context;
-	struct vici_slow_request *slow = &session->certs;
+	struct vici_slow_request *slow = context;
 
 	(void)message;
-	slow->registered = type == VICI_EVENT_CONFIRM;
-	slow->refused = !slow->registered;
+	slow->refused = type != VICI_EVENT_CONFIRM;
 	if (!slow->answered)
 		return;
-	if (slow->registered)
-		send_command(session);
+	if (slow->refused)
+		end(slow, VICI_SLOW_REFUSED);
 	else
-		end(session, VICI_SLOW_REFUSED);
+		send_command(slow);
 }
 
-static int open_connection(struct vici_session *session)
+static int open_connection(struct vici_slow_request *slow)
 {
-	struct vici_connection *connection = &session->certs.connection;
 	int err;
 
-	err = vici_connection_open(connection, session->socket_path);
-	if (!err && connection->peer != session->events.peer)
+	err = vici_connection_open(&slow->connection, slow->socket_path);
+	if (!err && slow->connection.peer != slow->peer)
 		err = -ECONNRESET;
 	if (!err)
-		err = vici_connection_register(connection, "list-cert", on_registered);
+		err = vici_connection_register(&slow->connection, "list-cert", on_registered);
 	return err;
 }
 
-static void begin(struct vici_session *session, const char *command, const char *type,
-		  unsigned int limit_ms, vici_slow_fn answered)
+static void request(struct vici_slow_request *slow, const char *command, const char *type,
+		    vici_slow_fn answered)
 {
-	struct vici_slow_request *slow = &session->certs;
 	int err;
 
 	slow->command = command;
 	slow->type = type;
-	slow->limit_ms = limit_ms;
 	slow->answered = answered;
-	loop_timer_arm(&slow->limit, limit_ms);
+	loop_timer_arm(&slow->limit, slow->limit_ms);
 	if (vici_connection_is_open(&slow->connection)) {
-		send_command(session);
+		send_command(slow);
 		return;
 	}
-	err = open_connection(session);
+	err = open_connection(slow);
 	if (err)
-		fail(session, err);
+		slow->owner->failed(slow->context, err);
 }
 
-void vici_slow_flush(struct vici_session *session, const char *type, vici_slow_fn answered)
+void vici_slow_flush(struct vici_slow_request *slow, const char *type, vici_slow_fn answered)
 {
-	begin(session, "flush-certs", type, session->certs.flush_limit_ms, answered);
+	slow->limit_ms = slow->flush_limit_ms;
+	request(slow, "flush-certs", type, answered);
 }
 
-void vici_slow_list(struct vici_session *session, const char *type, vici_slow_fn answered)
+void vici_slow_list(struct vici_slow_request *slow, const char *type, unsigned int limit_ms,
+		    vici_slow_fn answered)
 {
-	begin(session, "list-certs", type, LONG_LIMITS * session->answer_limit_ms, answered);
+	slow->limit_ms = limit_ms;
+	request(slow, "list-certs", type, answered);
 }
 
-bool vici_slow_is_free(const struct vici_session *session)
+bool vici_slow_is_free(const struct vici_slow_request *slow)
 {
-	const struct vici_slow_request *slow = &session->certs;
-
 	return !slow->connection.answer && !slow->refused && loop_now_ms() >= slow->pause_ends_ms;
 }
 
-void vici_slow_init(struct vici_session *session)
+/* The list of a late answer is of no use. */
+static void on_event(void *context, struct vici_text name, struct vici_span message)
 {
-	loop_timer_init(session->certs.connection.loop, &session->certs.limit, on_late, session);
-	session->certs.flush_limit_ms = VICI_FLUSH_LIMIT_MS;
+	struct vici_slow_request *slow = context;
+
+	if (slow->answered && vici_text_is(name, "list-cert"))
+		slow->owner->event(slow->context, name, message);
 }
 
-void vici_slow_stop(struct vici_session *session)
+static void on_lost(void *context, int error)
 {
-	struct vici_slow_request *slow = &session->certs;
+	struct vici_slow_request *slow = context;
 
+	slow->owner->failed(slow->context, error);
+}
+
+void vici_slow_init(struct vici_slow_request *slow, struct loop *loop, const struct feed *feed,
+		    const struct vici_slow_owner *owner, void *context)
+{
+	static const struct vici_handlers handlers = {on_event, on_lost};
+
+	*slow = (struct vici_slow_request){
+		.owner = owner,
+		.context = context,
+		.feed = feed,
+		.flush_limit_ms = VICI_FLUSH_LIMIT_MS,
+	};
+	vici_connection_init(&slow->connection, loop, &handlers, slow);
+	loop_timer_init(loop, &slow->limit, on_late, slow);
+}
+
+void vici_slow_begin(struct vici_slow_request *slow, const char *socket_path, pid_t peer)
+{
+	slow->socket_path = socket_path;
+	slow->peer = peer;
+}
+
+void vici_slow_stop(struct vici_slow_request *slow)
+{
 	loop_timer_cancel(&slow->limit);
 	vici_connection_close(&slow->connection);
-	slow->registered = slow->refused = false;
+	slow->refused = false;
 	slow->answered = NULL;
 	slow->pause_ends_ms = slow->pause_ms = 0;
 }

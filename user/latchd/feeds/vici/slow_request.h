@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "common/loop.h"
+#include "latchd/feeds/feed.h"
 #include "latchd/feeds/vici/connection.h"
 
 #define VICI_FLUSH_LIMIT_MS 4000 /* less than pending-limit: meanwhile SAs wait for their peer */
@@ -19,21 +20,32 @@
 #define VICI_LIST_PAUSE_MS	600000u
 #define VICI_LIST_PAUSE_LAST_MS 86400000u
 
-struct vici_session;
-
 enum vici_slow_result {
 	VICI_SLOW_ANSWERED,
 	VICI_SLOW_REFUSED,
 	VICI_SLOW_LATE,
 };
 
-typedef void (*vici_slow_fn)(struct vici_session *session, enum vici_slow_result result);
+typedef void (*vici_slow_fn)(void *context, enum vici_slow_result result);
+
+struct vici_slow_owner {
+	/* An event; valid while an answer is awaited. */
+	void (*event)(void *context, struct vici_text name, struct vici_span message);
+	/* The request cannot be sent, or error is that of vici_handlers.lost(). The owner calls
+	 * vici_slow_stop(). */
+	void (*failed)(void *context, int error);
+};
 
 struct vici_slow_request {
+	const struct vici_slow_owner *owner;
+	void *context;
+	const struct feed *feed;
+	const char *socket_path;
+	pid_t peer;
 	struct vici_connection connection;
 	struct loop_timer limit;
 	unsigned int flush_limit_ms;
-	bool registered, refused; /* for list-cert events */
+	bool refused; /* charon has no list-cert events */
 	const char *command, *type;
 	unsigned int limit_ms;
 	vici_slow_fn answered; /* NULL: nothing awaits the answer */
@@ -41,16 +53,20 @@ struct vici_slow_request {
 	unsigned int pause_ms;
 };
 
-/* The session's connection is initialised, with handlers of its owner. */
-void vici_slow_init(struct vici_session *session);
-void vici_slow_stop(struct vici_session *session);
+/* Keeps owner, context and feed. */
+void vici_slow_init(struct vici_slow_request *slow, struct loop *loop, const struct feed *feed,
+		    const struct vici_slow_owner *owner, void *context);
+/* The connection will be to this socket and process; keeps the path. */
+void vici_slow_begin(struct vici_slow_request *slow, const char *socket_path, pid_t peer);
+void vici_slow_stop(struct vici_slow_request *slow);
 
 /* False: charon has not answered yet, or lists take it too long, or it does not list. */
-bool vici_slow_is_free(const struct vici_session *session);
+bool vici_slow_is_free(const struct vici_slow_request *slow);
 
 /* Of this type of certificates. Both need vici_slow_is_free(), and call answered() later unless the
- * session fails. */
-void vici_slow_flush(struct vici_session *session, const char *type, vici_slow_fn answered);
-void vici_slow_list(struct vici_session *session, const char *type, vici_slow_fn answered);
+ * request fails. */
+void vici_slow_flush(struct vici_slow_request *slow, const char *type, vici_slow_fn answered);
+void vici_slow_list(struct vici_slow_request *slow, const char *type, unsigned int limit_ms,
+		    vici_slow_fn answered);
 
 #endif

@@ -5,6 +5,7 @@
 #endif
 #include <criterion/criterion.h>
 
+#include "latchd/feeds/vici/auth.h"
 #include "latchd/feeds/vici/auth_keys.h"
 #include "latchd/feeds/vici/certificate.h"
 
