@@ -91,7 +91,7 @@ static void on_raw_keys_listed(void *context, enum vici_slow_result result)
 /* A query of all connections: one list serves all messages that wait. */
 static void begin_all(struct vici_session *session)
 {
-	if (!vici_slow_is_free(&session->certs))
+	if (!vici_slow_may_list(&session->certs))
 		give_up(session);
 	else if (session->keys.flush_first && !session->keys.cannot_flush)
 		flush(session);
@@ -106,34 +106,46 @@ static void ask_for_all(struct vici_session *session, bool flush_first)
 	session->query_all(session);
 }
 
-static bool may_ask(struct vici_session *session)
+/* The connection of the query in hand has a share of what costs charon much. */
+static bool has_share(struct vici_session *session)
 {
 	struct vici_key_query *keys = &session->keys;
 
-	if (!vici_slow_is_free(&session->certs))
-		return false;
 	keys->asked = keys->asked || vici_auth_may_ask(auth_of(session), queried_name(session));
 	return keys->asked;
+}
+
+static bool may_ask_for_all(struct vici_session *session)
+{
+	return vici_slow_may_list(&session->certs) && has_share(session);
 }
 
 /* ---- the certificates of one connection */
 
 static void list_next_subject(struct vici_session *session);
 
+/* All rounds together take no longer than one flush that is late. */
+static bool may_flush(struct vici_session *session)
+{
+	struct vici_key_query *keys = &session->keys;
+
+	return keys->rounds < VICI_KEY_ROUNDS && !keys->cannot_flush &&
+	       loop_now_ms() - keys->since_ms < session->certs.flush_limit_ms &&
+	       vici_slow_is_free(&session->certs) && has_share(session);
+}
+
 /* Several keys may be fewer after a flush. For any other change all certificates are listed: one
  * that prints alike may have another key. */
 static void end_round(struct vici_session *session)
 {
-	struct vici_key_query *keys = &session->keys;
 	enum vici_keys_result result;
 
 	result = vici_auth_keys_end(auth_of(session), queried_name(session));
-	if (result == VICI_KEYS_SAME || !may_ask(session))
-		session->query_ended(session);
-	else if (result != VICI_KEYS_SEVERAL)
-		ask_for_all(session, true);
-	else if (keys->rounds < VICI_KEY_ROUNDS && !keys->cannot_flush)
+	if (result == VICI_KEYS_SEVERAL && may_flush(session))
 		flush(session);
+	else if (result != VICI_KEYS_SEVERAL && result != VICI_KEYS_SAME &&
+		 may_ask_for_all(session))
+		ask_for_all(session, true);
 	else
 		session->query_ended(session);
 }
@@ -225,7 +237,7 @@ static bool is_old(const struct vici_session *session)
 	uint64_t took = keys->listed_ms - keys->begun_ms, age = loop_now_ms() - keys->listed_ms;
 
 	return took <= VICI_KEYS_QUICK_MS && age > VICI_KEYS_AGE_MS &&
-	       age > VICI_KEYS_AGE_LISTS * took && vici_slow_is_free(&session->certs);
+	       age > VICI_KEYS_AGE_LISTS * took && vici_slow_may_list(&session->certs);
 }
 
 static void begin_one(struct vici_session *session)
@@ -236,7 +248,7 @@ static void begin_one(struct vici_session *session)
 		ask_for_all(session, false);
 	else if (decided)
 		list_subjects(session);
-	else if (may_ask(session))
+	else if (may_ask_for_all(session))
 		ask_for_all(session, true);
 	else
 		session->query_ended(session);
@@ -247,6 +259,7 @@ void vici_key_query(struct vici_session *session)
 	struct vici_key_query *keys = &session->keys;
 
 	vici_auth_keys_begin(auth_of(session));
+	keys->since_ms = loop_now_ms();
 	keys->rounds = 0;
 	keys->asked = false;
 	if (*queried_name(session)) {

@@ -32,6 +32,7 @@ struct vici_key_query {
 	bool cannot_flush;   /* charon has refused to */
 	unsigned int step;   /* of the subjects of one connection */
 	unsigned int rounds; /* flushes of the query in hand */
+	uint64_t since_ms;   /* its begin, loop_now_ms() */
 	uint64_t begun_ms;   /* the last list of all certificates, loop_now_ms() */
 	uint64_t listed_ms;  /* when it was complete; 0: never */
 };

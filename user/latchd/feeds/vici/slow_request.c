@@ -125,7 +125,12 @@ void vici_slow_list(struct vici_slow_request *slow, const char *type, unsigned i
 
 bool vici_slow_is_free(const struct vici_slow_request *slow)
 {
-	return !slow->connection.answer && !slow->refused && loop_now_ms() >= slow->pause_ends_ms;
+	return !slow->connection.answer && !slow->refused;
+}
+
+bool vici_slow_may_list(const struct vici_slow_request *slow)
+{
+	return vici_slow_is_free(slow) && loop_now_ms() >= slow->pause_ends_ms;
 }
 
 /* The list of a late answer is of no use. */

@@ -60,10 +60,12 @@ void vici_slow_init(struct vici_slow_request *slow, struct loop *loop, const str
 void vici_slow_begin(struct vici_slow_request *slow, const char *socket_path, pid_t peer);
 void vici_slow_stop(struct vici_slow_request *slow);
 
-/* False: charon has not answered yet, or lists take it too long, or it does not list. */
+/* False: charon has not answered yet, or it does not list certificates. */
 bool vici_slow_is_free(const struct vici_slow_request *slow);
+/* False: also while such lists take charon too long. */
+bool vici_slow_may_list(const struct vici_slow_request *slow);
 
-/* Of this type of certificates. Both need vici_slow_is_free(), and call answered() later unless the
+/* Of this type of certificates. They need the function above, and call answered() later unless the
  * request fails. */
 void vici_slow_flush(struct vici_slow_request *slow, const char *type, vici_slow_fn answered);
 void vici_slow_list(struct vici_slow_request *slow, const char *type, unsigned int limit_ms,

@@ -588,6 +588,30 @@ Test(vici_pinned, a_flush_that_does_not_end_stops_no_feed_and_is_not_asked_for_a
 	cr_expect_eq(trace_count("state lost"), 0);
 }
 
+/* Each flush takes nearly as long as one may: there is no second one. */
+Test(vici_pinned, slow_flushes_of_one_query_take_no_longer_than_a_late_one)
+{
+	start_pinned("c.example");
+	charon.held_command = "flush-certs";
+	send_another_key();
+	charon.planted_again = VICI_KEY_ROUNDS;
+	up(7, 70, "c.example");
+	wait_for("charon: flush-certs", VICI_KEY_ROUNDS_ALL + 1);
+	session()->keys.since_ms -= VICI_FLUSH_LIMIT_MS;
+	fake_charon_release(&charon);
+	expect_child(0x70, UNKNOWN, UNKNOWN);
+	cr_expect_eq(flushes(), VICI_KEY_ROUNDS_ALL + 1);
+}
+
+Test(vici_pinned, a_list_that_was_late_delays_no_flush)
+{
+	start_pinned("c.example");
+	session()->certs.pause_ends_ms = loop_now_ms() + VICI_LIST_PAUSE_MS;
+	send_another_key();
+	up(7, 70, "c.example");
+	expect_child(0x70, KEY_OF_C, KEY_OF_W);
+}
+
 /* "other" is new and needs a flush. */
 Test(vici_pinned, while_a_flush_does_not_end_known_peers_keep_their_keys)
 {
