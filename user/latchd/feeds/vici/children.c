@@ -167,24 +167,15 @@ bool vici_ike_sa_is_set_up(const struct vici_ike_sa *ike_sa)
 	return vici_ike_sa_is_established(ike_sa) || vici_text_is(ike_sa->state, "REKEYED");
 }
 
-static bool contains(struct vici_span list, const char *item)
+/* item: NULL: any. */
+static size_t count_of(struct vici_span list, const char *item)
 {
 	struct vici_text text;
+	size_t count = 0;
 
 	while (vici_item_next(&list, &text) > 0)
-		if (vici_text_is(text, item))
-			return true;
-	return false;
-}
-
-static bool contains_only(struct vici_span list, const char *item)
-{
-	struct vici_text text;
-
-	while (vici_item_next(&list, &text) > 0)
-		if (!vici_text_is(text, item))
-			return false;
-	return true;
+		count += !item || vici_text_is(text, item);
+	return count;
 }
 
 /*
@@ -219,8 +210,9 @@ static enum feed_down_cause cause_from_tasks(const struct vici_ike_sa *ike_sa, b
  * The timeout of DPD is no exchange. */
 static enum feed_down_cause cause_from_timeout(const struct vici_ike_sa *ike_sa)
 {
-	bool exchanges =
-		ike_sa->tasks_passive.length || !contains_only(ike_sa->tasks_active, "ISAKMP_DPD");
+	size_t active = count_of(ike_sa->tasks_active, NULL);
+	bool exchanges = ike_sa->tasks_passive.length ||
+			 count_of(ike_sa->tasks_active, "ISAKMP_DPD") < active;
 
 	return vici_text_is(ike_sa->version, "1") && exchanges ? FEED_DOWN_ORDERLY
 							       : FEED_DOWN_PEER_DEAD;
@@ -233,7 +225,7 @@ static enum feed_down_cause cause_from_timeout(const struct vici_ike_sa *ike_sa)
 enum feed_down_cause vici_ike_sa_down_cause(const struct vici_ike_sa *ike_sa,
 					    enum vici_named_cause named)
 {
-	if (!vici_ike_sa_is_established(ike_sa) || contains(ike_sa->tasks_queued, "IKE_DELETE"))
+	if (!vici_ike_sa_is_established(ike_sa) || count_of(ike_sa->tasks_queued, "IKE_DELETE"))
 		return FEED_DOWN_ORDERLY;
 	switch (named) {
 	case VICI_NAMED_TIMEOUT:
