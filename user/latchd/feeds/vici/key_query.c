@@ -236,7 +236,7 @@ static bool is_old(const struct vici_session *session)
 	const struct vici_key_query *keys = &session->keys;
 	uint64_t took = keys->listed_ms - keys->begun_ms, age = loop_now_ms() - keys->listed_ms;
 
-	return took <= VICI_KEYS_QUICK_MS && age > VICI_KEYS_AGE_MS &&
+	return took <= VICI_KEYS_QUICK_MS && age > session->list_age_ms &&
 	       age > VICI_KEYS_AGE_LISTS * took && vici_slow_may_list(&session->certs);
 }
 

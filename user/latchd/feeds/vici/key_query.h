@@ -15,7 +15,7 @@
 
 /* A list by subject may miss a certificate that prints like another one. Then all are listed if the
  * last such list is older than this, and so many times its own time. */
-#define VICI_KEYS_AGE_MS    60000
+#define VICI_KEYS_AGE_MS    5000
 #define VICI_KEYS_AGE_LISTS 100
 #define VICI_KEYS_QUICK_MS  2000 /* a list that took longer is not repeated for that */
 

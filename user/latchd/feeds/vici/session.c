@@ -403,6 +403,7 @@ void vici_session_init(struct vici_session *session, struct loop *loop, struct f
 	loop_timer_init(loop, &session->soon, on_soon, session);
 	loop_timer_init(loop, &session->slow, on_slow, session);
 	session->answer_limit_ms = VICI_ANSWER_LIMIT_MS;
+	session->list_age_ms = VICI_KEYS_AGE_MS;
 }
 
 int vici_session_open(struct vici_session *session, const char *socket_path)

@@ -58,12 +58,13 @@ struct vici_session {
 	void (*query_all)(struct vici_session *session);
 
 	struct vici_key_query keys;
-	bool knows_alerts;  /* charon has confirmed the registration */
-	bool ready;	    /* list-sas may be sent */
-	bool listing;	    /* from list-sas to the snapshot's end */
-	bool listing_again; /* resync was called while listing: the list may be older */
-	uint64_t listed_ms; /* when the last list-sas was sent, loop_now_ms() */
-	unsigned int burst; /* recent lists, one less for each VICI_RESYNC_LAST_MS */
+	unsigned int list_age_ms; /* VICI_KEYS_AGE_MS */
+	bool knows_alerts;	  /* charon has confirmed the registration */
+	bool ready;		  /* list-sas may be sent */
+	bool listing;		  /* from list-sas to the snapshot's end */
+	bool listing_again;	  /* resync was called while listing: the list may be older */
+	uint64_t listed_ms;	  /* when the last list-sas was sent, loop_now_ms() */
+	unsigned int burst;	  /* recent lists, one less for each VICI_RESYNC_LAST_MS */
 	struct loop_timer resync, soon, slow;
 	bool soon_again;
 };
