@@ -299,8 +299,10 @@ enum latch_app_key {
 };
 
 /*
- * The key is known only where the connection admits no other: one certificate or one raw key is
- * configured for that end. A peer of such a connection is another one if its key is another one.
+ * The key of the peer is known only where the connection admits no other: one certificate or raw
+ * key is configured for it, and the key manager has no other key under its subject. The key of this
+ * host is known beside a known one of the peer only. A peer of such a connection is another one if
+ * its key is another one.
  */
 struct latch_party {
 	__u32 size;	 /* number of filled bytes */

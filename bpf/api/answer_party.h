@@ -8,6 +8,7 @@
 
 #include "api/errors.h"
 #include "api/state.h"
+#include "db/own_key.h"
 
 static __always_inline __u8 class_of(__u32 auth)
 {
@@ -24,13 +25,6 @@ static __always_inline __u8 class_of(__u32 auth)
 		break;
 	}
 	return LATCH_CLASS_ANY;
-}
-
-static __always_inline struct latch_own_key *own_key_find(__u16 params)
-{
-	__u32 index = params;
-
-	return bpf_map_lookup_elem(&own_keys, &index);
 }
 
 static __always_inline int has_peer(union latch_word word)
@@ -83,6 +77,8 @@ static OWN_FRAME int local_of_latch(struct latch_party *to, const struct subject
 	__builtin_memcpy(to->id, local->id, sizeof(to->id));
 	if (own)
 		put_key(to, own->key);
+	if (own && !own_key_is(s->word.params, to->key))
+		return -ENODATA;
 	return latch_still_has(&s->flow, s->latch, s->id, s->word.params) ? (int)sizeof(*to)
 									  : -ENODATA;
 }
@@ -130,11 +126,13 @@ static OWN_FRAME int binding_of_latch(struct latch_binding *to, const struct sub
 	if (!peer || !own || !s->latch || peer->key_kind != LATCH_KEY_SPKI)
 		return -ENODATA;
 	__builtin_memcpy(to->type, LATCH_BINDING_TYPE, sizeof(to->type));
-	if (compare_keys(peer->key, own->key) < 0) {
+	__builtin_memcpy(to->lower, own->key, sizeof(to->lower));
+	if (!own_key_is(s->word.params, to->lower))
+		return -ENODATA;
+	if (compare_keys(peer->key, to->lower) < 0) {
+		__builtin_memcpy(to->higher, to->lower, sizeof(to->higher));
 		__builtin_memcpy(to->lower, peer->key, sizeof(to->lower));
-		__builtin_memcpy(to->higher, own->key, sizeof(to->higher));
 	} else {
-		__builtin_memcpy(to->lower, own->key, sizeof(to->lower));
 		__builtin_memcpy(to->higher, peer->key, sizeof(to->higher));
 	}
 	return latch_still_has(&s->flow, s->latch, s->id, s->word.params) ? (int)sizeof(*to)

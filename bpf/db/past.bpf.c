@@ -5,6 +5,8 @@
  */
 #include "db/past.h"
 
+#include "db/own_key.h"
+
 static __always_inline int copy_texts(struct socket_past *past, const struct latch_params *p)
 {
 	struct latch_identity *peer = identity_find(p->peer_id);
@@ -21,14 +23,15 @@ static __always_inline int copy_keys(struct socket_past *past, const struct latc
 				     __u32 index)
 {
 	struct latch_identity *peer = identity_find(p->peer_id);
-	struct latch_own_key *own = bpf_map_lookup_elem(&own_keys, &index);
+	struct latch_own_key *own = own_key_find(index);
 
 	if (!peer || bpf_probe_read_kernel(past->key, sizeof(past->key), peer->key) ||
 	    (own && bpf_probe_read_kernel(past->own_key, sizeof(past->own_key), own->key)))
 		return 0;
 	past->auth = peer->auth;
 	past->key_kind = peer->key_kind;
-	past->own_key_kind = own ? LATCH_KEY_SPKI : LATCH_KEY_UNKNOWN;
+	past->own_key_kind =
+		own && own_key_is(index, past->own_key) ? LATCH_KEY_SPKI : LATCH_KEY_UNKNOWN;
 	return 1;
 }
 

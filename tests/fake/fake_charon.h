@@ -30,8 +30,8 @@ struct fake_client {
 	struct vici_frames frames;
 	char events[FAKE_EVENTS_MAX][32];
 	size_t event_count;
-	char subject[512]; /* of the command in hand; "": none */
-	uint8_t *out;	   /* queued, growing */
+	char subject[4096], type[16]; /* of the command in hand; "": none */
+	uint8_t *out;		      /* queued, growing */
 	size_t out_length, out_sent;
 };
 
@@ -48,6 +48,7 @@ struct fake_charon {
 	struct vici_span certs[FAKE_MESSAGES_MAX]; /* list-cert events */
 	size_t cert_count;
 	size_t cached_count; /* the last ones of certs are cached: flush-certs removes them */
+	unsigned int planted_again; /* ... but at so many flushes a host has sent them again */
 
 	const char *unknown_event;   /* answered with EVENT_UNKNOWN */
 	bool has_alerts;	     /* else "alert" is an unknown event, as before 6.0.3 */

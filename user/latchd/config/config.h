@@ -41,6 +41,7 @@ struct config_feed {
 	/* Names of connections, separated by blanks. */
 	char unambiguous_names[CONFIG_LIST_MAX];
 	char eap_identities[CONFIG_LIST_MAX];
+	bool without_alerts;
 };
 
 /* [peer NAME]: a set of peers. The n-th one is the n-th of struct latch_peer_sets. */

@@ -210,6 +210,12 @@ static bool parse_eap_identities(struct config_parser *parser, const char *value
 	return parse_connections(parser->feed->eap_identities, value);
 }
 
+static bool parse_alerts(struct config_parser *parser, const char *value)
+{
+	parser->feed->without_alerts = !strcmp(value, "off");
+	return parser->feed->without_alerts || !strcmp(value, "on");
+}
+
 #define EXPECTED_CONNECTIONS "names of connections, separated by blanks, without wildcards"
 #define EXPECTED_SOCKET	     "an absolute path of at most 107 bytes"
 #define EXPECTED_NETWORK     "any, an address, or a network ADDRESS/BITS with no bit set beyond BITS"
@@ -234,6 +240,7 @@ static const struct config_key config_keys[] = {
 	{CONFIG_SECTION_FEED, "rdn-matching", parse_rdn_matching, "strict, reordered or relaxed"},
 	{CONFIG_SECTION_FEED, "unambiguous-names", parse_unambiguous_names, EXPECTED_CONNECTIONS},
 	{CONFIG_SECTION_FEED, "eap-identities", parse_eap_identities, EXPECTED_CONNECTIONS},
+	{CONFIG_SECTION_FEED, "alerts", parse_alerts, "on or off"},
 	{CONFIG_SECTION_PEER, "id", config_peer_id, "the text of an identity of at most 511 bytes"},
 	{CONFIG_SECTION_PEER, "host", config_peer_host,
 	 "a host name, in which a label may be *, such as *.example"},

@@ -161,6 +161,9 @@ struct feed_statements {
 	 * print alike. EAP or XAuth identities under the second ones are authenticated. */
 	char unambiguous_names[FEED_LIST_MAX];
 	char eap_identities[FEED_LIST_MAX];
+	/* Do not ask for alerts: any host can cause them, and charon keeps those that latchd does
+	 * not read. */
+	bool without_alerts;
 };
 
 struct loop;

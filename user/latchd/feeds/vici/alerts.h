@@ -2,10 +2,11 @@
 /*
  * What charon's alerts say of the end of an IKE_SA (strongSwan 6.0.3 and later).
  *
- * charon sends the alert "retransmit-send-timeout" in the thread that ends the IKE_SA, just before
- * its ike-updown event. "unique-replace" names an IKE_SA that charon is about to delete, because
- * its peer has authenticated again. Any host can cause most other alerts. They decide nothing, and
- * none of them is kept.
+ * charon sends the alert "retransmit-send-timeout" in the thread that ends the IKE_SA, before its
+ * ike-updown event. In between it may look up the name of the peer's host (ike_sa.c,
+ * reestablish()), as long as its resolver takes without an uplink. "unique-replace" names an IKE_SA
+ * that charon is about to delete, because its peer has authenticated again. Any host can cause most
+ * other alerts. They decide nothing, and none of them is kept.
  */
 #ifndef LATCHD_FEEDS_VICI_ALERTS_H
 #define LATCHD_FEEDS_VICI_ALERTS_H
@@ -17,8 +18,8 @@
 #include "latchd/feeds/vici/children.h"
 #include "latchd/feeds/vici/message.h"
 
-#define VICI_ALERTS_MAX 256  /* of each kind: the peers of a hub that has lost its uplink */
-#define VICI_ALERT_MS	5000 /* from the alert to the ike-updown event, on a busy charon */
+#define VICI_ALERTS_MAX 256    /* of each kind: the peers of a hub that has lost its uplink */
+#define VICI_ALERT_MS	120000 /* from the alert to the ike-updown event */
 
 struct vici_alert {
 	uint32_t ike_unique_id; /* 0: unused */

@@ -6,42 +6,12 @@
 #include <string.h>
 
 #include "common/text.h"
-
-struct vici_auth_entry {
-	struct vici_auth_entry *next;
-	char config_name[FEED_NAME_MAX];
-	enum feed_auth class;
-	struct vici_remote remote;
-	struct feed_key key, local_key; /* of the last settled answer */
-	uint32_t listing;		/* number of the last query that listed it; 0 = none */
-	bool known;
-	uint64_t known_at;    /* time of the query */
-	uint64_t outdated_at; /* answers to earlier queries do not count */
-};
-
-static struct vici_auth_entry **bucket_of(struct vici_auth *auth, const char *config_name)
-{
-	uint32_t hash = 2166136261u;
-
-	for (; *config_name; config_name++)
-		hash = (hash ^ (uint8_t)*config_name) * 16777619u;
-	return &auth->buckets[hash % VICI_AUTH_BUCKETS];
-}
-
-static struct vici_auth_entry *find_entry(const struct vici_auth *auth, const char *config_name)
-{
-	struct vici_auth_entry *entry;
-
-	entry = *bucket_of((struct vici_auth *)auth, config_name);
-	while (entry && strcmp(entry->config_name, config_name))
-		entry = entry->next;
-	return entry;
-}
+#include "latchd/feeds/vici/certificate.h"
 
 static int add_entry(struct vici_auth *auth, const char *config_name,
 		     struct vici_auth_entry **ret_entry)
 {
-	struct vici_auth_entry *entry, **bucket = bucket_of(auth, config_name);
+	struct vici_auth_entry *entry, **bucket = vici_auth_bucket(auth, config_name);
 
 	if (auth->entry_count == VICI_AUTH_ENTRIES_MAX)
 		return -E2BIG;
@@ -59,7 +29,7 @@ static int add_entry(struct vici_auth *auth, const char *config_name,
 static int find_or_add_entry(struct vici_auth *auth, const char *config_name,
 			     struct vici_auth_entry **ret_entry)
 {
-	*ret_entry = find_entry(auth, config_name);
+	*ret_entry = vici_auth_entry(auth, config_name);
 	return *ret_entry ? 0 : add_entry(auth, config_name, ret_entry);
 }
 
@@ -79,6 +49,8 @@ void vici_auth_free(struct vici_auth *auth)
 		while ((entry = auth->buckets[i])) {
 			auth->buckets[i] = entry->next;
 			free_remote(&entry->remote);
+			free(entry->peer.name);
+			free(entry->local.name);
 			free(entry);
 		}
 	}
@@ -190,8 +162,17 @@ static int add_round(struct vici_remote *remote, const struct round *round)
 	return remote->id ? 0 : -ENOMEM;
 }
 
+/* Of another one no list of certificates could tell the key. */
+static bool is_readable(struct vici_text cert)
+{
+	char subject[FEED_ID_MAX];
+
+	return !vici_text_copy(cert, subject, sizeof(subject)) &&
+	       vici_subject_is_readable(subject, sizeof(subject));
+}
+
 /* The subject of the only certificate of an end that authenticates once, by a key. NULL: there is
- * none. 0 or -ENOMEM. */
+ * none, or no key can be known of it. 0 or -ENOMEM. */
 static int read_only_cert(struct vici_span config, const char *prefix, char **ret)
 {
 	struct round only = {.certs = 0}, round;
@@ -205,7 +186,7 @@ static int read_only_cert(struct vici_span config, const char *prefix, char **re
 		only = rounds++ ? only : round;
 	}
 	if (rounds != 1 || only.class != FEED_AUTH_PUBKEY || only.certs != 1 ||
-	    memchr(only.cert.at, 0, only.cert.length))
+	    !is_readable(only.cert))
 		return 0;
 	*ret = strndup(only.cert.at, only.cert.length);
 	return *ret ? 0 : -ENOMEM;
@@ -230,6 +211,11 @@ static int read_rounds(struct vici_span config, enum feed_auth *class, struct vi
 	return err;
 }
 
+static bool is_same_text(const char *one, const char *other)
+{
+	return one && other ? !strcmp(one, other) : one == other;
+}
+
 /* An event does not distinguish two configurations of one name: the weaker class counts, and
  * neither remote id is proof. */
 static int note_config(struct vici_auth *auth, const char *config_name, enum feed_auth class,
@@ -250,6 +236,8 @@ static int note_config(struct vici_auth *auth, const char *config_name, enum fee
 		remote->cert = NULL;
 	}
 	entry->class = class;
+	entry->decided = entry->decided && is_same_text(remote->cert, entry->remote.cert) &&
+			 is_same_text(remote->local_cert, entry->remote.local_cert);
 	free_remote(&entry->remote);
 	entry->remote = *remote;
 	*remote = (struct vici_remote){0};
@@ -357,7 +345,7 @@ int vici_auth_outdate(struct vici_auth *auth, const char *config_name, uint64_t 
 
 bool vici_auth_find(const struct vici_auth *auth, const char *config_name, enum feed_auth *class)
 {
-	const struct vici_auth_entry *entry = find_entry(auth, config_name);
+	const struct vici_auth_entry *entry = vici_auth_entry(auth, config_name);
 
 	if (!entry || !entry->known || entry->known_at < entry->outdated_at)
 		return false;
@@ -368,7 +356,7 @@ bool vici_auth_find(const struct vici_auth *auth, const char *config_name, enum 
 bool vici_auth_remote(const struct vici_auth *auth, const char *config_name, uint64_t since,
 		      const struct vici_remote **ret_remote)
 {
-	const struct vici_auth_entry *entry = find_entry(auth, config_name);
+	const struct vici_auth_entry *entry = vici_auth_entry(auth, config_name);
 
 	if (!entry || !entry->known || entry->known_at < since)
 		return false;
@@ -379,7 +367,8 @@ bool vici_auth_remote(const struct vici_auth *auth, const char *config_name, uin
 void vici_auth_each_trap(const struct vici_auth *auth, const char *config_name,
 			 void (*each)(void *context, const char *config_name), void *context)
 {
-	const struct vici_auth_entry *entry = config_name ? find_entry(auth, config_name) : NULL;
+	const struct vici_auth_entry *entry =
+		config_name ? vici_auth_entry(auth, config_name) : NULL;
 	size_t i;
 
 	if (entry && entry->remote.traps)
@@ -388,77 +377,4 @@ void vici_auth_each_trap(const struct vici_auth *auth, const char *config_name,
 		for (entry = auth->buckets[i]; entry; entry = entry->next)
 			if (entry->remote.traps)
 				each(context, entry->config_name);
-}
-
-/* ---- keys */
-
-bool vici_auth_needs_keys(const struct vici_auth *auth)
-{
-	return auth->listing_pins;
-}
-
-int vici_auth_read_cert(struct vici_auth *auth, struct vici_span message)
-{
-	return vici_keys_read(&auth->keys, message);
-}
-
-static bool is_uncertain(const struct vici_found_key *found, const struct feed_key *before)
-{
-	return found->several || found->key.known != before->known ||
-	       memcmp(found->key.sha256, before->sha256, sizeof(before->sha256));
-}
-
-/* This host's key is of use only beside the peer's. True: a key has changed, or there are several.
- */
-static bool find_keys(const struct vici_keys *keys, struct vici_auth_entry *entry)
-{
-	struct vici_remote *remote = &entry->remote;
-	struct vici_found_key peer = vici_keys_find(keys, remote->cert, false);
-	struct vici_found_key local = {.several = false};
-
-	if (peer.key.known && remote->local_cert)
-		local = vici_keys_find(keys, remote->local_cert, true);
-	remote->key = peer.key;
-	remote->local_key = local.key;
-	return is_uncertain(&peer, &entry->key) || is_uncertain(&local, &entry->local_key);
-}
-
-static bool is_pinned(const struct vici_auth *auth, const struct vici_auth_entry *entry)
-{
-	return entry->listing == auth->listing && entry->remote.cert;
-}
-
-const struct vici_remote *vici_auth_settled(const struct vici_auth *auth, const char *config_name)
-{
-	const struct vici_auth_entry *entry = find_entry(auth, config_name);
-
-	return entry && is_pinned(auth, entry) && entry->key.known ? &entry->remote : NULL;
-}
-
-bool vici_auth_keys_end(struct vici_auth *auth)
-{
-	struct vici_auth_entry *entry;
-	bool uncertain = false;
-	size_t i;
-
-	vici_keys_end(&auth->keys);
-	for (i = 0; i < VICI_AUTH_BUCKETS; i++)
-		for (entry = auth->buckets[i]; entry; entry = entry->next)
-			if (is_pinned(auth, entry) && find_keys(&auth->keys, entry))
-				uncertain = true;
-	vici_keys_clear(&auth->keys);
-	return uncertain;
-}
-
-void vici_auth_keys_settle(struct vici_auth *auth)
-{
-	struct vici_auth_entry *entry;
-	size_t i;
-
-	for (i = 0; i < VICI_AUTH_BUCKETS; i++)
-		for (entry = auth->buckets[i]; entry; entry = entry->next)
-			if (is_pinned(auth, entry)) {
-				entry->key = entry->remote.key;
-				entry->local_key = entry->remote.local_key;
-			}
 }

@@ -12,23 +12,9 @@
 #include <stdint.h>
 
 #include "latchd/feeds/feed.h"
-#include "latchd/feeds/vici/keys.h"
+#include "latchd/feeds/vici/auth_parts.h"
 #include "latchd/feeds/vici/message.h"
 #include "latchd/feeds/vici/proof.h"
-
-#define VICI_AUTH_BUCKETS     256
-#define VICI_AUTH_ENTRIES_MAX 65536
-
-struct vici_auth_entry;
-
-struct vici_auth { /* zeroed before first use */
-	struct vici_auth_entry *buckets[VICI_AUTH_BUCKETS];
-	uint32_t entry_count;
-	uint32_t listing; /* number of the list-conns query that is being answered */
-	uint64_t listing_queried_at;
-	bool listing_pins;     /* a connection of the answer admits one key of its peer */
-	struct vici_keys keys; /* while list-certs is being answered */
-};
 
 void vici_auth_free(struct vici_auth *auth);
 
@@ -37,25 +23,6 @@ void vici_auth_listing_begin(struct vici_auth *auth, uint64_t queried_at);
 /* Reads one list-conn message of the answer: 0, -ENOMEM, -E2BIG past VICI_AUTH_ENTRIES_MAX
  * configurations. */
 int vici_auth_read_listed(struct vici_auth *auth, struct vici_span message);
-/* The answer to list-conns is complete. True: the keys of its connections need a list-certs query,
- * before vici_auth_listing_end(). */
-bool vici_auth_needs_keys(const struct vici_auth *auth);
-/* Reads one list-cert message of the answer: 0 or -ENOMEM. Without a key a peer would be another
- * one, so the answer counts as a whole or not at all. */
-int vici_auth_read_cert(struct vici_auth *auth, struct vici_span message);
-/*
- * The connection, listed in this answer, admits one key of its peer, and had a known one before:
- * the certificates with its subjects will do, as charon finds them. NULL: all certificates are
- * needed.
- */
-const struct vici_remote *vici_auth_settled(const struct vici_auth *auth, const char *config_name);
-/*
- * The answer is complete. True: a key is not the one before, or a subject has several. A
- * certificate may be one that any host has sent: list all again after charon has flushed them.
- */
-bool vici_auth_keys_end(struct vici_auth *auth);
-/* No more answers to this query. The keys of the last one count. */
-void vici_auth_keys_settle(struct vici_auth *auth);
 /* The answer is complete; config_name is the queried configuration, NULL for all. A configuration
  * that was not listed keeps its class, or has none. Errors as above. */
 int vici_auth_listing_end(struct vici_auth *auth, const char *config_name);

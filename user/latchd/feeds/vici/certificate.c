@@ -207,19 +207,48 @@ static struct der der_of(struct vici_text text)
 	return (struct der){(const uint8_t *)text.at, text.length};
 }
 
+/* The subject, and what follows it in tbsCertificate. */
+static bool find_subject(struct vici_text certificate, struct der_item *ret_name,
+			 struct der *ret_rest)
+{
+	struct der from = der_of(certificate);
+	struct der_item whole, tbs;
+
+	if (!take_tag(&from, DER_SEQUENCE, &whole) || from.length ||
+	    !take_tag(&whole.content, DER_SEQUENCE, &tbs) || !skip_to_subject(&tbs.content) ||
+	    !take_tag(&tbs.content, DER_SEQUENCE, ret_name))
+		return false;
+	*ret_rest = tbs.content;
+	return true;
+}
+
+static struct vici_text text_of(struct der bytes)
+{
+	return (struct vici_text){.at = (const void *)bytes.at, .length = bytes.length};
+}
+
 bool vici_certificate_read(struct vici_text certificate, char *subject, size_t size,
 			   struct vici_text *ret_key)
 {
 	struct subject out = {.text = subject, .size = size};
-	struct der from = der_of(certificate);
-	struct der_item whole, tbs, name, key;
+	struct der_item name, key;
+	struct der rest;
 
-	if (!take_tag(&from, DER_SEQUENCE, &whole) || from.length ||
-	    !take_tag(&whole.content, DER_SEQUENCE, &tbs) || !skip_to_subject(&tbs.content) ||
-	    !take_tag(&tbs.content, DER_SEQUENCE, &name) ||
-	    !take_tag(&tbs.content, DER_SEQUENCE, &key) || !print_name(name.content, &out))
+	if (!find_subject(certificate, &name, &rest) || !take_tag(&rest, DER_SEQUENCE, &key) ||
+	    !print_name(name.content, &out))
 		return false;
-	*ret_key = (struct vici_text){.at = (const void *)key.whole.at, .length = key.whole.length};
+	*ret_key = text_of(key.whole);
+	return true;
+}
+
+bool vici_certificate_name(struct vici_text certificate, struct vici_text *ret_name)
+{
+	struct der_item name;
+	struct der rest;
+
+	if (!find_subject(certificate, &name, &rest))
+		return false;
+	*ret_name = text_of(name.whole);
 	return true;
 }
 

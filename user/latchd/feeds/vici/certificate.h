@@ -19,6 +19,9 @@
 bool vici_certificate_read(struct vici_text certificate, char *subject, size_t size,
 			   struct vici_text *ret_key);
 
+/* The part of certificate with its subject, in DER. False: the certificate is malformed. */
+bool vici_certificate_name(struct vici_text certificate, struct vici_text *ret_name);
+
 /*
  * Is this subject, as charon prints it into size bytes, a subject of no certificate but of those
  * that vici_certificate_read() reads? charon prints names without escapes, so a value may look like

@@ -167,14 +167,15 @@ bool vici_ike_sa_is_set_up(const struct vici_ike_sa *ike_sa)
 	return vici_ike_sa_is_established(ike_sa) || vici_text_is(ike_sa->state, "REKEYED");
 }
 
-static bool contains(struct vici_span list, const char *item)
+/* item: NULL: any. */
+static size_t count_of(struct vici_span list, const char *item)
 {
 	struct vici_text text;
+	size_t count = 0;
 
 	while (vici_item_next(&list, &text) > 0)
-		if (vici_text_is(text, item))
-			return true;
-	return false;
+		count += !item || vici_text_is(text, item);
+	return count;
 }
 
 /*
@@ -205,6 +206,18 @@ static enum feed_down_cause cause_from_tasks(const struct vici_ike_sa *ike_sa, b
 	return ike_sa->tasks_queued.length ? FEED_DOWN_ORDERLY : FEED_DOWN_PEER_REBOOTED;
 }
 
+/* An IKEv1 exchange that a live peer does not complete ends its IKE_SA, too (task_manager_v1.c).
+ * The timeout of DPD is no exchange. */
+static enum feed_down_cause cause_from_timeout(const struct vici_ike_sa *ike_sa)
+{
+	size_t active = count_of(ike_sa->tasks_active, NULL);
+	bool exchanges = ike_sa->tasks_passive.length ||
+			 count_of(ike_sa->tasks_active, "ISAKMP_DPD") < active;
+
+	return vici_text_is(ike_sa->version, "1") && exchanges ? FEED_DOWN_ORDERLY
+							       : FEED_DOWN_PEER_DEAD;
+}
+
 /*
  * An IKE_SA that is deleted in good order is DELETING, even if the peer does not answer. After a
  * forced delete (as when charon exits) it has IKE_DELETE queued behind an exchange.
@@ -212,11 +225,11 @@ static enum feed_down_cause cause_from_tasks(const struct vici_ike_sa *ike_sa, b
 enum feed_down_cause vici_ike_sa_down_cause(const struct vici_ike_sa *ike_sa,
 					    enum vici_named_cause named)
 {
-	if (!vici_ike_sa_is_established(ike_sa) || contains(ike_sa->tasks_queued, "IKE_DELETE"))
+	if (!vici_ike_sa_is_established(ike_sa) || count_of(ike_sa->tasks_queued, "IKE_DELETE"))
 		return FEED_DOWN_ORDERLY;
 	switch (named) {
 	case VICI_NAMED_TIMEOUT:
-		return FEED_DOWN_PEER_DEAD;
+		return cause_from_timeout(ike_sa);
 	case VICI_NAMED_REPLACED:
 		return FEED_DOWN_ORDERLY;
 	case VICI_NAMED_NO_TIMEOUT:

@@ -3,132 +3,185 @@
 
 #include <string.h>
 
-/* An answer about all certificates may take so many times the limit of others. */
+#include "latchd/feeds/vici/auth_keys.h"
+
+/* A list of all certificates may take so many times the limit of other answers. */
 #define LONG_LIMITS 6
 
-/* On the events connection: the answers keep their place among the events. */
-static void command(struct vici_session *session, const char *name, struct vici_span message,
-		    vici_answer_fn answer)
-{
-	int err = vici_connection_command(&session->events, name, message, answer);
+/* As charon names them. A peer can send certificates, and no raw keys. */
+#define CERTIFICATES "X509"
+#define RAW_KEYS     "PUBKEY"
 
-	if (err)
-		vici_session_fail(session, "cannot send %s: %s", name, strerror(-err));
+static struct vici_auth *auth_of(struct vici_session *session)
+{
+	return &session->dispatch.auth;
 }
 
-static void settle(struct vici_session *session)
+/* "": all connections */
+static const char *queried_name(const struct vici_session *session)
 {
-	vici_auth_keys_settle(&session->dispatch.auth);
+	return session->dispatch.queried_name;
+}
+
+/* ---- all certificates */
+
+static void on_flushed(void *context, enum vici_slow_result result);
+static void on_raw_keys_listed(void *context, enum vici_slow_result result);
+
+static void flush(struct vici_session *session)
+{
+	session->keys.rounds++;
+	vici_slow_flush(&session->certs, CERTIFICATES, on_flushed);
+}
+
+static void give_up(struct vici_session *session)
+{
+	vici_auth_keys_give_up(auth_of(session));
 	session->query_ended(session);
 }
 
-static void list_certs(struct vici_session *session);
+static void list(struct vici_session *session, const char *type, vici_slow_fn answered)
+{
+	vici_slow_list(&session->certs, type, LONG_LIMITS * session->answer_limit_ms, answered);
+}
+
+static void on_certs_listed(void *context, enum vici_slow_result result)
+{
+	struct vici_session *session = context;
+
+	if (result == VICI_SLOW_ANSWERED)
+		list(session, RAW_KEYS, on_raw_keys_listed);
+	else
+		give_up(session);
+}
+
+/* Certificates first: the time from the flush is short. */
+static void list_all(struct vici_session *session)
+{
+	session->keys.begun_ms = loop_now_ms();
+	list(session, CERTIFICATES, on_certs_listed);
+}
 
 /* Of a charon that does not flush, the keys are those that it has listed. */
-static void on_flushed(void *context, enum vici_packet_type type, struct vici_span message)
+static bool is_complete(const struct vici_session *session, enum vici_keys_result result)
+{
+	return result == VICI_KEYS_SAME || session->keys.cannot_flush ||
+	       session->keys.rounds >= VICI_KEY_ROUNDS_ALL;
+}
+
+static void on_raw_keys_listed(void *context, enum vici_slow_result result)
 {
 	struct vici_session *session = context;
+	enum vici_keys_result keys;
 
-	loop_timer_cancel(&session->answer_limit);
-	session->flushed = true;
-	if (vici_session_is_refusal(type, message))
-		settle(session);
+	if (result != VICI_SLOW_ANSWERED) {
+		give_up(session);
+		return;
+	}
+	session->keys.listed_ms = loop_now_ms();
+	keys = vici_auth_keys_end(auth_of(session), NULL);
+	if (!is_complete(session, keys)) {
+		flush(session);
+		return;
+	}
+	vici_auth_keys_decide(auth_of(session));
+	session->query_ended(session);
+}
+
+/* A query of all connections: one list serves all messages that wait. */
+static void begin_all(struct vici_session *session)
+{
+	if (!vici_slow_may_list(&session->certs))
+		give_up(session);
+	else if (session->keys.flush_first && !session->keys.cannot_flush)
+		flush(session);
 	else
-		list_certs(session);
+		list_all(session);
 }
 
-/*
- * charon verifies the chains of its peers again; cached CRLs stay. The flush waits for certificates
- * that charon is verifying, maybe with a CRL of a slow server.
- */
-static void flush_certs(struct vici_session *session)
+/* flush_first: a list without a flush before cannot be enough. */
+static void ask_for_all(struct vici_session *session, bool flush_first)
 {
-	uint8_t memory[32];
-	struct vici_builder builder;
-
-	vici_builder_init(&builder, memory, sizeof(memory));
-	vici_build_value(&builder, "type", "X509");
-	vici_session_await_for(session, "flush-certs", LONG_LIMITS * session->answer_limit_ms);
-	command(session, "flush-certs", vici_builder_message(&builder), on_flushed);
+	session->keys.flush_first = flush_first;
+	session->query_all(session);
 }
 
-/* Without keys, as for a charon that has no such command, peers are latched by their names. */
-static void on_certs_listed(void *context, enum vici_packet_type type, struct vici_span message)
+/* The connection of the query in hand has a share of what costs charon much. */
+static bool has_share(struct vici_session *session)
 {
-	struct vici_session *session = context;
+	struct vici_key_query *keys = &session->keys;
 
-	loop_timer_cancel(&session->answer_limit);
-	if (vici_session_is_refusal(type, message))
-		session->query_ended(session);
-	else if (vici_auth_keys_end(&session->dispatch.auth) && !session->flushed)
-		flush_certs(session);
-	else
-		settle(session);
+	keys->asked = keys->asked || vici_auth_may_ask(auth_of(session), queried_name(session));
+	return keys->asked;
 }
 
-static void list_certs(struct vici_session *session)
+static bool may_ask_for_all(struct vici_session *session)
 {
-	vici_session_await_for(session, "list-certs", LONG_LIMITS * session->answer_limit_ms);
-	command(session, "list-certs", VICI_NO_MESSAGE, on_certs_listed);
+	return vici_slow_may_list(&session->certs) && has_share(session);
 }
 
 /* ---- the certificates of one connection */
 
-static void list_subject(struct vici_session *session, const char *subject, vici_answer_fn answer)
-{
-	uint8_t memory[FEED_ID_MAX + 32];
-	struct vici_builder builder;
+static void list_next_subject(struct vici_session *session);
 
-	vici_builder_init(&builder, memory, sizeof(memory));
-	vici_build_value(&builder, "subject", subject);
-	if (builder.error) {
-		list_certs(session);
-		return;
-	}
-	vici_session_await(session, "list-certs");
-	command(session, "list-certs", vici_builder_message(&builder), answer);
+/* All rounds together take no longer than one flush that is late. */
+static bool may_flush(struct vici_session *session)
+{
+	struct vici_key_query *keys = &session->keys;
+
+	return keys->rounds < VICI_KEY_ROUNDS && !keys->cannot_flush &&
+	       loop_now_ms() - keys->since_ms < session->certs.flush_limit_ms &&
+	       vici_slow_is_free(&session->certs) && has_share(session);
 }
 
-/* Any other result than the keys before is left to the list of all certificates. */
-static void on_own_listed(void *context, enum vici_packet_type type, struct vici_span message)
+/* Several keys may be fewer after a flush. For any other change all certificates are listed: one
+ * that prints alike may have another key. */
+static void end_round(struct vici_session *session)
+{
+	enum vici_keys_result result;
+
+	result = vici_auth_keys_end(auth_of(session), queried_name(session));
+	if (result == VICI_KEYS_SEVERAL && may_flush(session))
+		flush(session);
+	else if (result != VICI_KEYS_SEVERAL && result != VICI_KEYS_SAME &&
+		 may_ask_for_all(session))
+		ask_for_all(session, true);
+	else
+		session->query_ended(session);
+}
+
+/* Of a charon that refuses, no key is confirmed. */
+static void on_subject_listed(void *context, enum vici_packet_type type, struct vici_span message)
 {
 	struct vici_session *session = context;
 
 	loop_timer_cancel(&session->answer_limit);
-	if (vici_auth_keys_end(&session->dispatch.auth) || vici_session_is_refusal(type, message))
-		list_certs(session);
+	if (vici_is_refusal(type, message))
+		session->query_ended(session);
 	else
-		settle(session);
+		list_next_subject(session);
 }
 
-static const struct vici_remote *settled(const struct vici_session *session)
+/* On the events connection: charon answers at once. */
+static void list_next_subject(struct vici_session *session)
 {
-	return vici_auth_settled(&session->dispatch.auth, session->dispatch.queried_name);
-}
+	char subject[VICI_SUBJECT_MAX];
+	uint8_t memory[sizeof(subject) + 32];
+	struct vici_builder builder;
+	int err;
 
-static void on_peers_listed(void *context, enum vici_packet_type type, struct vici_span message)
-{
-	struct vici_session *session = context;
-	const struct vici_remote *remote = settled(session);
-
-	if (remote && remote->local_cert && !vici_session_is_refusal(type, message))
-		list_subject(session, remote->local_cert, on_own_listed);
-	else
-		on_own_listed(context, type, message);
-}
-
-/*
- * Of a new IKE_SA the certificates of its connection are enough, if they have the keys before. To
- * list all, charon compares each one with each other: 2000 certificates take seconds.
- */
-static void list_needed(struct vici_session *session)
-{
-	const struct vici_remote *remote = settled(session);
-
-	if (remote)
-		list_subject(session, remote->cert, on_peers_listed);
-	else
-		list_certs(session);
+	if (!vici_auth_next_subject(auth_of(session), queried_name(session), &session->keys.step,
+				    subject)) {
+		end_round(session);
+		return;
+	}
+	vici_builder_init(&builder, memory, sizeof(memory));
+	vici_build_value(&builder, "subject", subject);
+	vici_session_await(session, "list-certs");
+	err = vici_connection_command(&session->events, "list-certs",
+				      vici_builder_message(&builder), on_subject_listed);
+	if (err)
+		vici_session_fail(session, "cannot send list-certs: %s", strerror(-err));
 }
 
 static void on_registered(void *context, enum vici_packet_type type, struct vici_span message)
@@ -136,26 +189,84 @@ static void on_registered(void *context, enum vici_packet_type type, struct vici
 	struct vici_session *session = context;
 
 	(void)message;
-	session->knows_certs = type == VICI_EVENT_CONFIRM;
-	if (session->knows_certs) {
-		list_needed(session);
-	} else {
-		loop_timer_cancel(&session->answer_limit);
+	loop_timer_cancel(&session->answer_limit);
+	session->keys.knows_certs = type == VICI_EVENT_CONFIRM;
+	if (session->keys.knows_certs)
+		list_next_subject(session);
+	else
 		session->query_ended(session);
-	}
 }
 
-void vici_key_query(struct vici_session *session)
+static void list_subjects(struct vici_session *session)
 {
 	int err;
 
-	session->flushed = false;
-	if (session->knows_certs) {
-		list_needed(session);
+	session->keys.step = 0;
+	if (session->keys.knows_certs) {
+		list_next_subject(session);
 		return;
 	}
 	vici_session_await(session, "a registration");
 	err = vici_connection_register(&session->events, "list-cert", on_registered);
 	if (err)
 		vici_session_fail(session, "cannot register for list-cert: %s", strerror(-err));
+}
+
+/* ---- both */
+
+/* Where the flush is late, certificates of any host may still be listed. */
+static void on_flushed(void *context, enum vici_slow_result result)
+{
+	struct vici_session *session = context;
+	bool all = !*queried_name(session);
+
+	session->keys.cannot_flush = session->keys.cannot_flush || result == VICI_SLOW_REFUSED;
+	if (!vici_slow_is_free(&session->certs) && all)
+		give_up(session);
+	else if (!vici_slow_is_free(&session->certs))
+		session->query_ended(session);
+	else if (all)
+		list_all(session);
+	else
+		list_subjects(session);
+}
+
+static bool is_old(const struct vici_session *session)
+{
+	const struct vici_key_query *keys = &session->keys;
+	uint64_t took = keys->listed_ms - keys->begun_ms, age = loop_now_ms() - keys->listed_ms;
+
+	return took <= VICI_KEYS_QUICK_MS && age > session->list_age_ms &&
+	       age > VICI_KEYS_AGE_LISTS * took && vici_slow_may_list(&session->certs);
+}
+
+static void begin_one(struct vici_session *session)
+{
+	bool decided = vici_auth_is_decided(auth_of(session), queried_name(session));
+
+	if (decided && is_old(session))
+		ask_for_all(session, false);
+	else if (decided)
+		list_subjects(session);
+	else if (may_ask_for_all(session))
+		ask_for_all(session, true);
+	else
+		session->query_ended(session);
+}
+
+void vici_key_query(struct vici_session *session)
+{
+	struct vici_key_query *keys = &session->keys;
+
+	vici_auth_keys_begin(auth_of(session));
+	keys->since_ms = loop_now_ms();
+	keys->rounds = 0;
+	keys->asked = false;
+	if (*queried_name(session)) {
+		begin_one(session);
+		return;
+	}
+	/* In the first query of a session all keys are new. */
+	keys->flush_first = keys->flush_first || !keys->listed_ms;
+	begin_all(session);
 }

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "common/log.h"
+#include "latchd/feeds/vici/auth_keys.h"
 #include "latchd/feeds/vici/key_query.h"
 
 #define ARRAY_SIZE(array) (sizeof(array) / sizeof((array)[0]))
@@ -112,7 +113,7 @@ static void on_sas_listed(void *context, enum vici_packet_type type, struct vici
 	struct vici_session *session = context;
 
 	loop_timer_cancel(&session->slow);
-	if (vici_session_is_refusal(type, message))
+	if (vici_is_refusal(type, message))
 		vici_session_fail(session, "charon refused list-sas");
 	else
 		dispatch(session, VICI_MESSAGE_SNAPSHOT_END, VICI_NO_MESSAGE);
@@ -226,7 +227,7 @@ static void on_conns_listed(void *context, enum vici_packet_type type, struct vi
 	struct vici_session *session = context;
 
 	loop_timer_cancel(&session->answer_limit);
-	if (vici_session_is_refusal(type, message))
+	if (vici_is_refusal(type, message))
 		vici_session_fail(session, "charon refused list-conns");
 	else if (vici_auth_needs_keys(&session->dispatch.auth))
 		vici_key_query(session);
@@ -251,6 +252,25 @@ static int query_config(void *context, const char *config_name)
 				       vici_builder_message(&builder), on_conns_listed);
 }
 
+static void list_conns(struct vici_session *session)
+{
+	int err;
+
+	vici_session_await(session, "list-conns");
+	vici_dispatch_query_begin(&session->dispatch);
+	err = vici_connection_command(&session->events, "list-conns", VICI_NO_MESSAGE,
+				      on_conns_listed);
+	if (err)
+		vici_session_fail(session, "cannot send list-conns: %s", strerror(-err));
+}
+
+/* In place of the query in hand, which it contains. */
+static void query_all(struct vici_session *session)
+{
+	session->dispatch.queried_name[0] = '\0';
+	list_conns(session);
+}
+
 static const struct vici_dispatch_owner dispatch_owner = {
 	.query_config = query_config,
 	.resync_soon = resync_soon,
@@ -261,7 +281,6 @@ static void on_list_sa_registered(void *context, enum vici_packet_type type,
 				  struct vici_span message)
 {
 	struct vici_session *session = context;
-	int err;
 
 	(void)message;
 	if (type != VICI_EVENT_CONFIRM) {
@@ -270,12 +289,7 @@ static void on_list_sa_registered(void *context, enum vici_packet_type type,
 	}
 	if (session->knows_alerts)
 		vici_dispatch_alerts_complete(&session->dispatch);
-	vici_session_await(session, "list-conns");
-	vici_dispatch_query_begin(&session->dispatch);
-	err = vici_connection_command(&session->events, "list-conns", VICI_NO_MESSAGE,
-				      on_conns_listed);
-	if (err)
-		vici_session_fail(session, "cannot send list-conns: %s", strerror(-err));
+	list_conns(session);
 }
 
 static void copy_value(struct vici_span message, const char *key, char *out, size_t size)
@@ -340,6 +354,12 @@ static void on_list_conn_registered(void *context, enum vici_packet_type type,
 		vici_session_fail(session, "cannot send version: %s", strerror(-err));
 }
 
+static bool is_left_out(const struct vici_session *session, const struct subscription *subscription)
+{
+	return subscription->kind == VICI_MESSAGE_ALERT &&
+	       session->dispatch.finder.statements.without_alerts;
+}
+
 /* Events come before lists: a change after a list was made must arrive as an event. */
 static void register_next(struct vici_session *session)
 {
@@ -347,6 +367,9 @@ static void register_next(struct vici_session *session)
 	vici_answer_fn answer = on_list_conn_registered;
 	int err;
 
+	if (session->step < ARRAY_SIZE(subscriptions) &&
+	    is_left_out(session, &subscriptions[session->step]))
+		session->step++;
 	if (session->step < ARRAY_SIZE(subscriptions)) {
 		event = subscriptions[session->step].event;
 		answer = on_registered;
@@ -362,17 +385,25 @@ void vici_session_init(struct vici_session *session, struct loop *loop, struct f
 {
 	static const struct vici_handlers events_handlers = {on_event, on_lost};
 	static const struct vici_handlers commands_handlers = {on_listed_sa, on_lost};
+	static const struct vici_slow_owner slow_owner = {on_event, on_lost};
 
 	*session = (struct vici_session){
-		.owner = owner, .context = context, .feed = feed, .query_ended = end_query};
+		.owner = owner,
+		.context = context,
+		.feed = feed,
+		.query_ended = end_query,
+		.query_all = query_all,
+	};
 	vici_connection_init(&session->events, loop, &events_handlers, session);
 	vici_connection_init(&session->commands, loop, &commands_handlers, session);
+	vici_slow_init(&session->certs, loop, feed, &slow_owner, session);
 	vici_dispatch_init(&session->dispatch, feed, &dispatch_owner, session);
 	loop_timer_init(loop, &session->answer_limit, on_answer_limit, session);
 	loop_timer_init(loop, &session->resync, list_sas, session);
 	loop_timer_init(loop, &session->soon, on_soon, session);
 	loop_timer_init(loop, &session->slow, on_slow, session);
 	session->answer_limit_ms = VICI_ANSWER_LIMIT_MS;
+	session->list_age_ms = VICI_KEYS_AGE_MS;
 }
 
 int vici_session_open(struct vici_session *session, const char *socket_path)
@@ -384,6 +415,7 @@ int vici_session_open(struct vici_session *session, const char *socket_path)
 		err = vici_connection_open(&session->commands, socket_path);
 	if (!err && session->events.peer != session->commands.peer)
 		err = -ECONNRESET;
+	vici_slow_begin(&session->certs, socket_path, session->events.peer);
 	return err;
 }
 
@@ -406,7 +438,9 @@ void vici_session_stop(struct vici_session *session)
 	loop_timer_cancel(&session->slow);
 	vici_dispatch_reset(&session->dispatch);
 	session->ready = session->listing = session->listing_again = session->soon_again = false;
-	session->knows_certs = session->flushed = session->knows_alerts = false;
+	session->knows_alerts = false;
+	session->keys = (struct vici_key_query){0};
+	vici_slow_stop(&session->certs);
 	vici_connection_close(&session->events);
 	vici_connection_close(&session->commands);
 }

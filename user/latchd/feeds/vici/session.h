@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * One session with a charon: both connections, from the first registration to the events and
- * snapshots of a synced feed. Limits the lists that peers can cause. The session reports children
- * and peers to the feed's sink, and its owner keeps the feed connected.
+ * snapshots of a synced feed. Limits the lists of SAs that peers can cause; slow_request.h and
+ * auth_keys.h limit those of certificates. The session reports children and peers to the feed's
+ * sink, and its owner keeps the feed connected.
  */
 #ifndef LATCHD_FEEDS_VICI_SESSION_H
 #define LATCHD_FEEDS_VICI_SESSION_H
@@ -20,8 +21,9 @@ void vici_session_init(struct vici_session *session, struct loop *loop, struct f
 		       const struct vici_session_owner *owner, void *context);
 
 /*
- * Opens both connections. 0 or a negative errno; -ECONNRESET when another
- * process took over the socket between the two. After an error: vici_session_stop().
+ * Opens both connections; socket_path must outlive the session. 0 or a negative errno;
+ * -ECONNRESET when another process took over the socket between the two. After an error:
+ * vici_session_stop().
  */
 int vici_session_open(struct vici_session *session, const char *socket_path);
 

@@ -26,12 +26,3 @@ void vici_session_await_for(struct vici_session *session, const char *awaited, u
 	session->awaited_ms = ms;
 	loop_timer_arm(&session->answer_limit, ms);
 }
-
-bool vici_session_is_refusal(enum vici_packet_type type, struct vici_span message)
-{
-	struct vici_member success;
-
-	return type != VICI_CMD_RESPONSE ||
-	       (vici_find(message, "success", VICI_MEMBER_VALUE, &success) &&
-		!vici_text_is(success.value, "yes"));
-}

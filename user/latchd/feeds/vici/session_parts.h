@@ -12,6 +12,7 @@
 #include "latchd/feeds/feed.h"
 #include "latchd/feeds/vici/connection.h"
 #include "latchd/feeds/vici/dispatch.h"
+#include "latchd/feeds/vici/slow_request.h"
 
 #define VICI_NO_MESSAGE ((struct vici_span){0})
 
@@ -23,6 +24,19 @@ struct vici_session_owner {
 	void (*failed)(void *context, const char *detail);
 };
 
+/* key_query.c */
+struct vici_key_query {
+	bool knows_certs;    /* list-certs may be sent on the events connection */
+	bool asked;	     /* the query in hand has taken its share */
+	bool flush_first;    /* charon forgets certificates before it lists all */
+	bool cannot_flush;   /* charon has refused to */
+	unsigned int step;   /* of the subjects of one connection */
+	unsigned int rounds; /* flushes of the query in hand */
+	uint64_t since_ms;   /* its begin, loop_now_ms() */
+	uint64_t begun_ms;   /* the last list of all certificates, loop_now_ms() */
+	uint64_t listed_ms;  /* when it was complete; 0: never */
+};
+
 struct vici_session {
 	const struct vici_session_owner *owner;
 	void *context;
@@ -30,6 +44,7 @@ struct vici_session {
 
 	/* list-sas waits for busy IKE_SAs and therefore has a connection of its own. */
 	struct vici_connection events, commands;
+	struct vici_slow_request certs;
 	struct vici_dispatch dispatch;
 	struct loop_timer answer_limit;
 	unsigned int answer_limit_ms;
@@ -37,17 +52,19 @@ struct vici_session {
 	unsigned int awaited_ms;
 	size_t step; /* index of the next registration on the events connection */
 
-	/* session.c: the answers to a query of connections are complete. */
+	/* session.c: the answers to a query of connections are complete; or it is to be one of all
+	 * connections, and is sent again. */
 	void (*query_ended)(struct vici_session *session);
+	void (*query_all)(struct vici_session *session);
 
-	bool knows_alerts;  /* charon has confirmed the registration */
-	bool knows_certs;   /* list-certs may be sent */
-	bool flushed;	    /* charon has flushed its certificates, in this query */
-	bool ready;	    /* list-sas may be sent */
-	bool listing;	    /* from list-sas to the snapshot's end */
-	bool listing_again; /* resync was called while listing: the list may be older */
-	uint64_t listed_ms; /* when the last list-sas was sent, loop_now_ms() */
-	unsigned int burst; /* recent lists, one less for each VICI_RESYNC_LAST_MS */
+	struct vici_key_query keys;
+	unsigned int list_age_ms; /* VICI_KEYS_AGE_MS */
+	bool knows_alerts;	  /* charon has confirmed the registration */
+	bool ready;		  /* list-sas may be sent */
+	bool listing;		  /* from list-sas to the snapshot's end */
+	bool listing_again;	  /* resync was called while listing: the list may be older */
+	uint64_t listed_ms;	  /* when the last list-sas was sent, loop_now_ms() */
+	unsigned int burst;	  /* recent lists, one less for each VICI_RESYNC_LAST_MS */
 	struct loop_timer resync, soon, slow;
 	bool soon_again;
 };
@@ -58,8 +75,5 @@ __attribute__((format(printf, 2, 3))) void vici_session_fail(struct vici_session
 /* An answer to this request must come within the limit. The answer cancels answer_limit. */
 void vici_session_await(struct vici_session *session, const char *awaited);
 void vici_session_await_for(struct vici_session *session, const char *awaited, unsigned int ms);
-
-/* "success = no" is an error; a list that succeeds ends with an empty message. */
-bool vici_session_is_refusal(enum vici_packet_type type, struct vici_span message);
 
 #endif

@@ -205,11 +205,29 @@ int child_params_find(const struct binding *b, struct child_sa *child)
 	if (!child_params_match_report(child, &sa, child->reported.remote_host))
 		return -EBADMSG;
 	err = intern_params(b, child, &sa, &params);
-	if (!err)
-		err = own_key_set(b->view.maps, params, reported_own_key(child));
 	if (err)
 		return err;
 	child->params = params;
 	child->in.serial = sa.word.serial;
 	return 0;
+}
+
+/* A list is in no order, and a deleted CHILD_SA may be of a charon that has ended. */
+static bool is_older_than(const struct child_sa *child, const struct child_sa *newest)
+{
+	return newest && !newest->deleted && !newest->orphan && newest->feed == child->feed &&
+	       newest->params == child->params &&
+	       child->reported.child_unique_id < newest->reported.child_unique_id;
+}
+
+int child_params_set_own_key(const struct binding *b, struct child_sa *child)
+{
+	int err;
+
+	if (is_older_than(child, b->child_sas->newest[child->params]))
+		return 0;
+	err = own_key_set(b->view.maps, child->params, reported_own_key(child));
+	if (!err)
+		child_sas_note_newest(b->child_sas, child, child->params);
+	return err;
 }

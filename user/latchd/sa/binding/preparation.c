@@ -146,7 +146,8 @@ static int begin_to_count(const struct binding *b, struct child_sa *child, uint1
 		child->peer = peer_of(b, child);
 	if (sa_groups_update(&b->child_sas->groups, child, inherited))
 		return refuse(b, child, before, counted);
-	return marks_update(b);
+	err = child_params_set_own_key(b, child);
+	return err ? err : marks_update(b);
 }
 
 bool preparation_is_final(int err)
@@ -166,7 +167,7 @@ static int find_and_count(const struct binding *b, struct child_sa *child, bool 
 	if (!err)
 		child->unsettled = !*ret_up_to_date;
 	if (*ret_up_to_date)
-		return err;
+		return err ? err : child_params_set_own_key(b, child);
 	err = begin_to_count(b, child, before);
 	*ret_up_to_date = err != 0;
 	if (err == -EDQUOT)

@@ -85,6 +85,34 @@ Test(vici_alerts, R_2_19_an_alert_names_a_dead_peer_that_tasks_do_not_show)
 	cr_expect_eq(trace_count("peer 8 peer-dead c"), 1);
 }
 
+/* Quick Mode as its initiator and as its responder. The peer may answer DPD. */
+Test(vici_alerts, of_ikev1_an_exchange_that_the_peer_does_not_complete_shows_no_dead_peer)
+{
+	start_with_alerts();
+	alert("retransmit-send-timeout", 7, C_ID "\"version\":\"1\",");
+	down(7, C_ID "\"version\":\"1\",\"tasks-active\":[\"QUICK_MODE\"],");
+	alert("retransmit-send-timeout", 8, C_ID "\"version\":\"1\",");
+	down(8, C_ID "\"version\":\"1\",\"tasks-passive\":[\"QUICK_MODE\"],");
+	alert("retransmit-send-timeout", 9, C_ID "\"version\":\"1\",");
+	down(9, C_ID "\"version\":\"1\",\"tasks-active\":[\"ISAKMP_DPD\"],");
+	await_all();
+	cr_expect_eq(trace_count("peer 7 orderly c"), 1);
+	cr_expect_eq(trace_count("peer 8 orderly c"), 1);
+	cr_expect_eq(trace_count("peer 9 peer-dead c"), 1);
+}
+
+/* charon looks up the name of the peer's host in between. */
+Test(vici_alerts, R_2_19_a_slow_resolver_between_alert_and_end_hides_no_dead_peer)
+{
+	start_with_alerts();
+	alert("retransmit-send-timeout", 7, C_ID "\"version\":\"1\",");
+	await_all();
+	session()->dispatch.alerts.timeouts.latest[0].at_ms -= 60000;
+	down(7, C_ID "\"version\":\"1\",");
+	await_all();
+	cr_expect_eq(trace_count("peer 7 peer-dead c"), 1);
+}
+
 /* The peer came back and sent INITIAL_CONTACT while a request was unanswered. */
 Test(vici_alerts, R_2_19_a_reboot_while_a_request_is_unanswered_is_a_reboot)
 {
@@ -142,6 +170,17 @@ Test(vici_alerts, alerts_that_charon_refuses_change_nothing)
 	await_all();
 	cr_expect_eq(trace_count("peer 7 orderly c"), 1);
 	cr_expect_eq(trace_count("peer 7 peer-"), 0);
+}
+
+/* As stated: charon keeps alerts that latchd does not read, and any host can cause them. */
+Test(vici_alerts, without_alerts_none_is_asked_for_and_tasks_show_the_dead_peer)
+{
+	statements.without_alerts = true;
+	start_with_alerts();
+	down(7, C_ID DPD);
+	await_all();
+	cr_expect_eq(trace_count("charon: register alert"), 0);
+	cr_expect_eq(trace_count("peer 7 peer-dead c"), 1);
 }
 
 /* charon raised the alert before latchd was registered for it. */

@@ -6,6 +6,7 @@
 #include <criterion/criterion.h>
 
 #include "latchd/feeds/vici/auth.h"
+#include "latchd/feeds/vici/auth_keys.h"
 #include "latchd/feeds/vici/certificate.h"
 
 #include "captured_certs.h"
@@ -43,12 +44,11 @@ static void list_all_certs_but(size_t left_out)
 	size_t i;
 
 	list_conns();
-	cr_assert(vici_auth_needs_keys(&auth));
 	for (i = 0; i < captured.cert_count; i++)
 		if (i != left_out)
 			vici_auth_read_cert(&auth, captured.certs[i]);
-	uncertain = vici_auth_keys_end(&auth);
-	vici_auth_keys_settle(&auth);
+	uncertain = vici_auth_keys_end(&auth, NULL) != VICI_KEYS_SAME;
+	vici_auth_keys_decide(&auth);
 	cr_assert_eq(vici_auth_listing_end(&auth, NULL), 0);
 }
 
@@ -204,6 +204,14 @@ static void list_made(size_t conn, struct made cert)
 	list_all_certs_but(SIZE_MAX);
 }
 
+Test(vici_keys, a_connection_whose_certificate_cannot_be_read_needs_no_certificates)
+{
+	captured.conns[0] = captured.conns[7]; /* x4 */
+	captured.conn_count = 1;
+	list_conns();
+	cr_expect_not(vici_auth_needs_keys(&auth));
+}
+
 /* The pinned certificate has the subject [C=CH][O=Latch][UID=joe][CN=x4]. */
 Test(vici_keys, a_certificate_whose_o_looks_like_another_type_gives_no_key)
 {
@@ -249,6 +257,44 @@ Test(vici_keys, a_length_with_leading_zeros_is_read)
 	cr_expect(vici_certificate_read(bytes, subject, sizeof(subject), &key));
 	longer[1] = 0x89;
 	cr_expect_not(vici_certificate_read(bytes, subject, sizeof(subject), &key));
+}
+
+/* ---- rounds: charon forgets what hosts have sent between them */
+
+static enum vici_keys_result end_round_with(size_t first, size_t count)
+{
+	for (; count; count--, first++)
+		cr_assert_eq(vici_auth_read_cert(&auth, captured.certs[first]), 0);
+	return vici_auth_keys_end(&auth, NULL);
+}
+
+/* Number 0 is c's raw key, number 2 another one of its subject. */
+Test(vici_keys, a_key_counts_if_each_round_has_listed_it)
+{
+	captured.conns[0] = captured.conns[2]; /* raw */
+	captured.conn_count = 1;
+	list_conns();
+	cr_expect_eq(end_round_with(0, 3), VICI_KEYS_OTHER);
+	cr_expect_eq(end_round_with(0, 2), VICI_KEYS_OTHER);
+	cr_expect_eq(end_round_with(0, 3), VICI_KEYS_OTHER);
+	vici_auth_keys_decide(&auth);
+	expect_keys("raw", KEY_OF_C, KEY_OF_W);
+	list_conns();
+	end_round_with(0, 1);
+	end_round_with(2, 1);
+	vici_auth_keys_decide(&auth);
+	expect_keys("raw", UNKNOWN, UNKNOWN);
+}
+
+Test(vici_keys, an_answer_about_one_connection_touches_no_other)
+{
+	list_all_certs_but(2);
+	list_conns();
+	cr_assert_eq(vici_auth_read_cert(&auth, captured.certs[0]), 0);
+	cr_assert_eq(vici_auth_read_cert(&auth, captured.certs[1]), 0);
+	cr_expect_eq(vici_auth_keys_end(&auth, "raw"), VICI_KEYS_SAME);
+	expect_keys("raw", KEY_OF_C, KEY_OF_W);
+	expect_keys("pin", UNKNOWN, UNKNOWN);
 }
 
 Test(vici_keys, connections_without_a_pinned_key_need_no_query)

@@ -132,6 +132,37 @@ Test(conflict, another_key_of_this_host_does_not_conflict)
 	cr_expect_eq(own.key[31], 7);
 }
 
+static __u8 own_key_of(const struct feed_child *child)
+{
+	struct latch_own_key own = {{0}};
+	__u32 params = in_params(child);
+
+	cr_assert_eq(bpf_map_lookup_elem(maps.own_keys, &params, &own), 0);
+	return own.key[31];
+}
+
+/* While an IKE_SA replaces another one both are listed, in any order. */
+Test(conflict, the_newest_sa_has_the_key_of_this_host_that_counts)
+{
+	struct meeting m = prepare();
+
+	c.child_unique_id = 70;
+	c.local_key.known = true;
+	c.local_key.sha256[31] = 5;
+	up(&charon, &c);
+	cr_expect_eq(own_key_of(&c), 5);
+	m.other.child_unique_id = 80;
+	m.other.local_key.known = true;
+	m.other.local_key.sha256[31] = 7;
+	expect_no_conflict(&m);
+	cr_expect_eq(own_key_of(&c), 7);
+	up(&charon, &c);
+	cr_expect_eq(own_key_of(&c), 7, "an older one");
+	down(&charon, &m.other);
+	up(&charon, &c);
+	cr_expect_eq(own_key_of(&c), 5, "the newest one has ended");
+}
+
 /* An entry of former params with this index must not stay. */
 Test(conflict, an_unknown_key_of_this_host_replaces_the_former_one)
 {
