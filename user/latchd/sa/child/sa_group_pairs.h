@@ -13,7 +13,10 @@
  * this number it is "contested".
  */
 #define SA_GROUP_PAIRS_WORK 65536
-/* The same for a report: a tenth of a millisecond. Beyond this number no rival is named. */
+/*
+ * The same for the search for the rival in a report: a tenth of a millisecond. Beyond this number
+ * no rival is named. As much again finds what both have in common, on each side.
+ */
 #define SA_GROUP_PAIRS_REPORT 4096
 /* So are more groups than these with the params of the flow's SA, for two addresses. */
 #define SA_GROUP_PAIRS_OWN 64
