@@ -119,10 +119,11 @@ enum latch_option {
 	LATCH_OPT_DATAGRAMS = 27,
 	/*
 	 * struct latch_subscribe: news of this socket, on a connection to LATCH_NEWS_PATH. At any
-	 * time; the next one replaces it. Accepted sockets have that of their listener. Read, an
-	 * int: 1 while news of the socket are sent. ENOENT: no connection has this token any more;
-	 * ENOSPC: this connection has LATCH_NEWS_SOCKETS sockets; ENODATA: the socket has no cookie
-	 * yet, ask SO_COOKIE first.
+	 * time; the next one replaces it. Accepted sockets have that of their listener, unless they
+	 * came while latchd was away: set it for each socket that accept() returns and that reads
+	 * 0. Read, an int: 1 while news of the socket are sent. ENOENT: no connection has this
+	 * token any more; ENOSPC: this connection has LATCH_NEWS_SOCKETS sockets; ENODATA: the
+	 * socket has no cookie yet, ask SO_COOKIE first.
 	 */
 	LATCH_OPT_NEWS = 28,
 };

@@ -2,7 +2,8 @@
 /*
  * News of sockets for applications. A socket is subscribed to one connection at latchd's socket, by
  * the token of that connection: latchd has given it to no other client. A connection has a share of
- * the sockets, and the shares of all connections fit into the map. No gate uses this file.
+ * the sockets, and the shares of all connections fit into the map: latchd counts those of ended
+ * ones, too, while their sockets are here. No gate uses this file.
  */
 #ifndef LATCH_BPF_DB_NEWS_H
 #define LATCH_BPF_DB_NEWS_H

@@ -6,7 +6,9 @@
 /*
  * Datagrams that passed before this packet, in clear or unconnected, prove no peer. recvmsg() has
  * a second queue, reader_queue. sk_rmem_alloc does not serve, since it counts sk_error_queue,
- * too.
+ * too. Linux 6.18 has a third one before these, udp_prod_queue, for each NUMA node. A datagram is
+ * there while another CPU has the lock of sk_receive_queue, and is not seen: as one on its way from
+ * the gate to the queue.
  */
 static __always_inline int has_queued_datagrams(const struct sock *sk)
 {

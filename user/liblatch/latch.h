@@ -187,7 +187,8 @@ int latch_news_open(struct latch_news_channel *channel, const char *path);
 
 /*
  * News of fd from now on, in place of an earlier channel's; of a listener also those of the sockets
- * that it accepts from now on. data comes back in each item. 0; -ENOENT: latchd has ended this
+ * that it accepts from now on. Add what accept() returns, too: a connection that came while latchd
+ * was away has no news before. data comes back in each item. 0; -ENOENT: latchd has ended this
  * channel, open another one; -ENOSPC: it has LATCH_NEWS_SOCKETS sockets; -ENOMEM: the memory of the
  * socket for options is full; -LATCH_UNAVAILABLE. Two system calls. Ask latch_state() behind it:
  * what was before is not reported.

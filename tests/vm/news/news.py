@@ -50,7 +50,15 @@ def opened(sockets):
             time.sleep(0.1)
 
 
-def accept_all(server, sockets):
+def subscribe(news, sock):
+    """One that came while latchd was away has no news yet. If it is away again, opened() adds all."""
+    try:
+        news.add(sock, os.getpid())
+    except OSError as error:
+        say(not_added=error.strerror)
+
+
+def accept_all(news, server, sockets):
     """News name a connection that may not be accepted yet."""
     while True:
         try:
@@ -59,6 +67,7 @@ def accept_all(server, sockets):
             return
         accepted.setblocking(False)
         sockets[latch.cookie(accepted)] = accepted
+        subscribe(news, accepted)
 
 
 def drain(sock):
@@ -74,7 +83,7 @@ def drain(sock):
 def show_items(news, server, sockets):
     """One line for each item. EOFError: latchd is away."""
     while (item := news.read()) is not None:
-        accept_all(server, sockets)
+        accept_all(news, server, sockets)
         sock = sockets.get(item.socket)
         say(item=item.event.name, why=item.why.name, mine=sock is not None, data=item.data == os.getpid(),
             latch=f"{item.latch:x}", state=state_of(sock) if sock else None)
@@ -90,7 +99,7 @@ def main():
         for sock in select.select(waiting, [], [], 1)[0]:
             if sock not in (news, server) and drain(sock):
                 ended.add(sock)
-        accept_all(server, sockets)
+        accept_all(news, server, sockets)
         try:
             show_items(news, server, sockets)
         except EOFError:

@@ -235,8 +235,8 @@ struct search {
 	bool whole;	 /* the visitor gets the selector of the set, not the common part */
 };
 
-static bool intersect(const struct traffic_selector *a, const struct traffic_selector *b,
-		      struct traffic_selector *ret)
+bool traffic_selector_common(const struct traffic_selector *a, const struct traffic_selector *b,
+			     struct traffic_selector *ret)
 {
 	size_t size = a->family == AF_INET ? 4 : 16;
 
@@ -259,7 +259,7 @@ static int visit_common(const struct search *search, const struct traffic_select
 
 	if (search->looks)
 		++*search->looks;
-	return intersect(selector, search->wanted, &common)
+	return traffic_selector_common(selector, search->wanted, &common)
 		       ? search->visit(search->context, search->whole ? selector : &common)
 		       : 0;
 }

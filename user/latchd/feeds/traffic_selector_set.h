@@ -41,6 +41,10 @@ const struct traffic_selector *traffic_selector_set_at(const struct traffic_sele
 bool traffic_selector_sets_equal(const struct traffic_selector_set *a,
 				 const struct traffic_selector_set *b);
 
+/* The part that both selectors have in common. False: there is none. */
+bool traffic_selector_common(const struct traffic_selector *a, const struct traffic_selector *b,
+			     struct traffic_selector *ret);
+
 /* Is this very selector one of the set's? */
 bool traffic_selector_set_has(const struct traffic_selector_set *set,
 			      const struct traffic_selector *wanted);

@@ -9,6 +9,8 @@
 
 #include "common/clock.h"
 
+#define AGAIN_MS 100 /* the memory for an item was short */
+
 static int send_message(int fd, const void *message, size_t size)
 {
 	ssize_t sent = send(fd, message, size, MSG_DONTWAIT | MSG_NOSIGNAL);
@@ -46,21 +48,42 @@ static int send_item(const struct subscriber *subscriber, struct latch_news *ite
 	return send_message(subscriber->fd, item, sizeof(*item));
 }
 
-/* A connection that has ended is removed by its own event. */
+/*
+ * A connection that has ended is removed by its own event. Without memory it stays writable, so a
+ * timer and not epoll tells when to try again.
+ */
 void subscriber_tell_lost(struct subscriber *subscriber)
 {
 	struct latch_news lost = {.event = LATCH_NEWS_LOST};
-	bool waits = send_item(subscriber, &lost) != 0;
+	int err = send_item(subscriber, &lost);
 
-	if (waits != subscriber->lost)
-		loop_fd_modify(subscriber->loop, subscriber->fd, waits ? EPOLLOUT : 0);
-	subscriber->lost = waits;
+	loop_timer_cancel(&subscriber->again);
+	if (err && err != -EAGAIN)
+		loop_timer_arm(&subscriber->again, AGAIN_MS);
+	if (err || subscriber->lost)
+		loop_fd_modify(subscriber->loop, subscriber->fd, err == -EAGAIN ? EPOLLOUT : 0);
+	subscriber->lost = err != 0;
 }
 
 void subscriber_tell(struct subscriber *subscriber, struct latch_news *item)
 {
 	if (!subscriber->lost && send_item(subscriber, item))
 		subscriber_tell_lost(subscriber);
+}
+
+static void on_again(void *context)
+{
+	subscriber_writable(context);
+}
+
+void subscriber_start(struct subscriber *subscriber)
+{
+	loop_timer_init(subscriber->loop, &subscriber->again, on_again, subscriber);
+}
+
+void subscriber_stop(struct subscriber *subscriber)
+{
+	loop_timer_cancel(&subscriber->again);
 }
 
 void subscriber_writable(struct subscriber *subscriber)

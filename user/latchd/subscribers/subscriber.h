@@ -23,7 +23,10 @@ struct subscriber {
 	int fd;
 	uid_t uid;
 	struct latch_token token;
-	bool lost; /* LATCH_NEWS_LOST waits for room; all later news are part of it */
+	uint64_t sockets;	 /* ended: those that may be in the map still */
+	bool swept;		 /* ended: before the walk began */
+	bool lost;		 /* LATCH_NEWS_LOST waits for room; all later news are part of it */
+	struct loop_timer again; /* ... or for memory */
 };
 
 /* A random token, never all 0. 0 or a negative errno. */
@@ -31,6 +34,11 @@ int subscriber_draw(struct latch_token *ret);
 
 /* The first message: the token, or an errno and none (NULL). 0 or a negative errno. */
 int subscriber_greet(int fd, int error, const struct latch_token *token);
+
+/* The members owner, loop, fd and uid are set. */
+void subscriber_start(struct subscriber *subscriber);
+/* Before the descriptor is closed. */
+void subscriber_stop(struct subscriber *subscriber);
 
 /* Sends one item; its size and time are set here. */
 void subscriber_tell(struct subscriber *subscriber, struct latch_news *item);

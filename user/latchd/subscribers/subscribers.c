@@ -22,6 +22,30 @@
 
 /* ---- sockets of connections that have ended */
 
+static void note_walk(struct subscribers *subscribers)
+{
+	struct subscriber *each;
+
+	subscribers->unswept = false;
+	for (each = subscribers->ended; each; each = each->next)
+		each->swept = true;
+}
+
+/* Those that ended before the walk began, or all. */
+static void forget_ended(struct subscribers *subscribers, bool all)
+{
+	struct subscriber **at = &subscribers->ended, *ended;
+
+	while ((ended = *at)) {
+		if (!all && !ended->swept) {
+			at = &ended->next;
+			continue;
+		}
+		*at = ended->next;
+		free(ended);
+	}
+}
+
 struct sweep {
 	const struct subscribers *subscribers; /* NULL: of an earlier latchd */
 	int map;
@@ -73,7 +97,7 @@ static void on_sweep(void *context)
 	int err;
 
 	if (!subscribers->swept.begun)
-		subscribers->unswept = false;
+		note_walk(subscribers);
 	err = forget_some_sockets(subscribers);
 	if (err)
 		log_warn("news", "map news_sockets not read (%s); next attempt in %d ms",
@@ -83,6 +107,8 @@ static void on_sweep(void *context)
 		return;
 	}
 	subscribers->swept = (struct map_cursor){0};
+	if (!err)
+		forget_ended(subscribers, false);
 	if (err || subscribers->unswept)
 		loop_timer_arm(&subscribers->sweep, SWEEP_MS);
 }
@@ -100,6 +126,17 @@ struct subscriber *subscribers_find(const struct subscribers *subscribers,
 	return NULL;
 }
 
+/* No socket is subscribed from now on. How many there may be. */
+static uint64_t end_token(const struct subscribers *subscribers, const struct latch_token *token)
+{
+	__u64 sockets = LATCH_SUBSCRIBER_SOCKETS;
+	int map = subscribers->maps->news_tokens;
+
+	if (bpf_map_lookup_and_delete_elem(map, token, &sockets))
+		bpf_map_delete_elem(map, token);
+	return sockets < LATCH_SUBSCRIBER_SOCKETS ? sockets : LATCH_SUBSCRIBER_SOCKETS;
+}
+
 static void end(struct subscribers *subscribers, struct subscriber *subscriber)
 {
 	struct subscriber **at;
@@ -108,23 +145,35 @@ static void end(struct subscribers *subscribers, struct subscriber *subscriber)
 		;
 	*at = subscriber->next;
 	subscribers->count--;
-	bpf_map_delete_elem(subscribers->maps->news_tokens, &subscriber->token);
+	subscriber->sockets = end_token(subscribers, &subscriber->token);
+	subscriber_stop(subscriber);
 	loop_fd_remove(subscribers->loop, subscriber->fd);
 	close(subscriber->fd);
-	free(subscriber);
+	subscriber->next = subscribers->ended;
+	subscribers->ended = subscriber;
 	subscribers->unswept = true;
 	if (!loop_timer_armed(&subscribers->sweep))
 		loop_timer_arm(&subscribers->sweep, SWEEP_MS);
 }
 
+/*
+ * Each connection has room for its share of sockets, also while those of ended ones are in the map:
+ * a client may end its connections again and again.
+ */
 static bool has_place(const struct subscribers *subscribers, uid_t uid)
 {
-	unsigned int most = LATCH_SUBSCRIBERS_MAX - (uid ? SUBSCRIBERS_FOR_ROOT : 0), of_uid = 0;
+	const uint64_t share = LATCH_SUBSCRIBER_SOCKETS;
+	uint64_t most = LATCH_SUBSCRIBERS_MAX - (uid ? SUBSCRIBERS_FOR_ROOT : 0);
+	uint64_t all = (subscribers->count + 1) * share, of_uid = share;
 	const struct subscriber *each;
 
 	for (each = subscribers->first; each; each = each->next)
-		of_uid += each->uid == uid;
-	return subscribers->count < most && of_uid < LATCH_NEWS_CLIENTS;
+		of_uid += each->uid == uid ? share : 0;
+	for (each = subscribers->ended; each; each = each->next) {
+		all += each->sockets;
+		of_uid += each->uid == uid ? each->sockets : 0;
+	}
+	return all <= most * share && of_uid <= LATCH_NEWS_CLIENTS * share;
 }
 
 static void on_event(void *context, uint32_t events)
@@ -167,6 +216,7 @@ static int add(struct subscribers *subscribers, int fd, uid_t uid)
 		return -ENOMEM;
 	*subscriber = (struct subscriber){
 		.owner = subscribers, .loop = subscribers->loop, .fd = fd, .uid = uid};
+	subscriber_start(subscriber);
 	err = begin(subscribers, subscriber);
 	if (err) {
 		free(subscriber);
@@ -349,4 +399,5 @@ void subscribers_stop(struct subscribers *subscribers)
 		return;
 	subscribers_enable(subscribers, false);
 	loop_timer_cancel(&subscribers->sweep);
+	forget_ended(subscribers, true);
 }

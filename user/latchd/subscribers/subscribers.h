@@ -28,6 +28,7 @@ struct subscribers {
 	struct map_cursor swept;
 	struct subscriber *first;
 	unsigned int count;
+	struct subscriber *ended; /* their sockets are in the map until a walk has ended */
 	struct loop_timer accept_again, open_again, sweep;
 };
 

@@ -488,6 +488,7 @@ class News:
     def add(self, sock, data=0):
         """News of this socket from now on, and of those that it accepts. Ask state() behind it.
 
+        Add what accept() returns, too: a connection that came while latchd was away has no news before.
         OSError: ENOENT, latchd has ended this connection; ENOSPC, it has 1024 sockets.
         """
         cookie(sock)

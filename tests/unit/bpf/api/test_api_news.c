@@ -474,6 +474,43 @@ Test(api_news, a_listener_of_an_ended_connection_subscribes_nothing)
 	close(listener);
 }
 
+/* The listener had the token of the former latchd. */
+Test(api_news, an_accepted_socket_that_came_while_latchd_was_away_is_subscribed_by_the_application)
+{
+	int listener = start_listener(IPV4, NULL), client, server;
+	struct latch_flow flow;
+
+	cr_assert_eq(subscribe(listener, &token_one, 7), 0);
+	end_token(&token_one);
+	client = client_with_latch(listener, &flow);
+	cr_assert_eq(subscribe(listener, &token_two, 7), 0);
+	server = accept_from(listener);
+	cr_expect_eq(get_int(server, LATCH_OPT_NEWS), 0);
+	cr_expect_eq(subscribe(server, &token_two, 8), 0);
+	cr_expect_eq(get_int(server, LATCH_OPT_NEWS), 1);
+	cr_expect(is_subscribed(cookie_of(server), &token_two, 8));
+	cr_expect_eq(sockets_of(&token_two), 2);
+	close(server);
+	close(client);
+	close(listener);
+}
+
+Test(api_news, an_accepted_socket_that_is_subscribed_again_takes_no_second_place)
+{
+	int listener = start_listener(IPV4, NULL), client, server;
+	struct latch_flow flow;
+
+	cr_assert_eq(subscribe(listener, &token_one, 7), 0);
+	client = client_with_latch(listener, &flow);
+	server = accept_from(listener);
+	cr_expect_eq(subscribe(server, &token_one, 8), 0);
+	cr_expect(is_subscribed(cookie_of(server), &token_one, 8));
+	cr_expect_eq(sockets_of(&token_one), 2);
+	close(server);
+	close(client);
+	close(listener);
+}
+
 /* ---- threads */
 
 #define THREADS 4

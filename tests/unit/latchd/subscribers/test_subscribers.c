@@ -12,6 +12,16 @@
 #define OTHER_UID 12345
 
 static struct kernel_maps maps;
+static unsigned int sends;
+static int send_error;
+
+/* In place of the C library's, and the same unless an error is set. */
+ssize_t send(int fd, const void *message, size_t size, int flags)
+{
+	sends++;
+	errno = send_error;
+	return send_error ? -1 : sendto(fd, message, size, flags, NULL, 0);
+}
 
 static void set_up(void)
 {
@@ -220,6 +230,62 @@ Test(subscribers, many_users_leave_the_places_of_root)
 	serve_until(!service.count);
 }
 
+/* As the programs do. */
+static void subscribe_many(__u64 first, __u64 count, const struct latch_token *token)
+{
+	__u64 cookie;
+
+	for (cookie = first; cookie < first + count; cookie++)
+		put_socket(cookie, token, 1);
+	cr_assert_eq(bpf_map_update_elem(maps.news_tokens, token, &count, BPF_EXIST), 0);
+}
+
+/* False: the user has no place. The walk over the sockets comes later. */
+static bool comes_and_goes(__u64 first, __u64 sockets)
+{
+	int fd = dial();
+	struct latch_news_greeting greeting = greeting_of(fd);
+	struct latch_token token = token_of(&greeting);
+
+	if (!greeting.error)
+		subscribe_many(first, sockets, &token);
+	close(fd);
+	serve_until(!service.count);
+	loop_timer_arm(&service.sweep, 60000);
+	return !greeting.error;
+}
+
+/* A client that is faster than the walk would fill the map for all users. */
+Test(subscribers, connections_that_end_keep_room_for_their_sockets_until_these_are_forgotten)
+{
+	pid_t other;
+	int report;
+	__u64 i;
+
+	for (i = 0; i < LATCH_NEWS_CLIENTS; i++)
+		cr_assert(
+			comes_and_goes(1 + i * LATCH_SUBSCRIBER_SOCKETS, LATCH_SUBSCRIBER_SOCKETS));
+	cr_expect_not(comes_and_goes(1 + i * LATCH_SUBSCRIBER_SOCKETS, 1));
+	other = start_crowd(OTHER_UID, 1, &report);
+	cr_expect_eq(taken_by(report), 1, "another user has a place");
+	end_process(other);
+	loop_timer_arm(&service.sweep, 0);
+	serve_until(!service.ended);
+	cr_expect_not(has_socket(1));
+	for (i = 0; i < LATCH_NEWS_CLIENTS; i++)
+		cr_expect(comes_and_goes(1 + i, 1), "each place is free again");
+}
+
+Test(subscribers, short_connections_with_few_sockets_need_no_place_each)
+{
+	__u64 i;
+
+	for (i = 0; i < 10 * LATCH_NEWS_CLIENTS; i++)
+		cr_assert(comes_and_goes(1 + 3 * i, 3));
+	for (i = 0; i < 10 * LATCH_NEWS_CLIENTS; i++)
+		cr_assert(comes_and_goes(1, 0));
+}
+
 /* ---- items */
 
 Test(subscribers, a_break_is_reported_to_the_connection_of_the_socket_and_to_no_other)
@@ -410,6 +476,30 @@ Test(subscribers, a_client_that_ends_with_news_unread_is_no_error)
 	break_of(500, 9);
 	serve_until(!service.count);
 	break_of(500, 9);
+}
+
+/* It is writable all the time, and yet no item can be sent. */
+Test(subscribers, short_memory_keeps_no_processor_busy_and_the_report_comes_later)
+{
+	struct latch_token mine;
+	struct latch_news item;
+	int fd = join(&mine);
+
+	put_socket(500, &mine, 77);
+	send_error = ENOBUFS;
+	sends = 0;
+	break_of(500, 9);
+	run_for(500);
+	send_error = 0;
+	cr_expect_lt(sends, 20, "%u attempts", sends);
+	serve_until(next_item(fd, &item));
+	cr_expect_eq(item.event, LATCH_NEWS_LOST);
+	run_for(300);
+	cr_expect(!next_item(fd, &item), "reported once");
+	send_error = ENOBUFS;
+	break_of(500, 9);
+	close(fd);
+	serve_until(!service.count);
 }
 
 /* ---- the end of latchd, and the next one */

@@ -141,7 +141,8 @@ static bool names_a_user(enum feed_auth class)
 	return class == FEED_AUTH_EAP || class == FEED_AUTH_XAUTH;
 }
 
-/* The loosest round decides over the names. One round with one listed certificate sets pinned. */
+/* The loosest round decides over the names. charon prints the identity of the last round, so its
+ * one listed certificate sets pinned. */
 static int add_round(struct vici_remote *remote, const struct round *round)
 {
 	char id[FEED_ID_MAX] = "";
@@ -150,13 +151,12 @@ static int add_round(struct vici_remote *remote, const struct round *round)
 	if (names_a_user(round->class))
 		return 0;
 	/* The peer may have any one of several listed keys. */
-	remote->pinned |= round->class == FEED_AUTH_PUBKEY && round->certs == 1;
+	remote->pinned = round->class == FEED_AUTH_PUBKEY && round->certs == 1;
 	if (!round->id.at || vici_text_copy(round->id, id, sizeof(id)))
 		id[0] = '\0';
 	names = vici_names_of(id);
 	if (names > remote->names)
 		remote->names = names;
-	/* charon prints the identity of the last round. */
 	free(remote->id);
 	remote->id = strdup(id);
 	return remote->id ? 0 : -ENOMEM;

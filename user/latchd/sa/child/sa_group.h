@@ -87,7 +87,12 @@ struct sa_groups_ids {
  * the remote addresses from first to last (none, if first is the later one), and answers for SAs of
  * these params.
  */
-enum sa_groups_cause { SA_GROUPS_CHOICE, SA_GROUPS_BEGINS, SA_GROUPS_CEASES };
+enum sa_groups_cause {
+	SA_GROUPS_CHOICE,
+	SA_GROUPS_POLICY,
+	SA_GROUPS_BEGINS,
+	SA_GROUPS_CEASES
+};
 
 struct sa_groups_change {
 	enum sa_groups_cause cause;
@@ -109,6 +114,7 @@ struct sa_groups { /* zeroed before first use */
 	struct sa_group_turn *turns;
 	struct sa_group *first;
 	uint64_t numbered;
+	uint64_t unshared;    /* groups without a share */
 	uint64_t comparisons; /* of selectors */
 	uint64_t changes;     /* so far: sa_group_changes.h */
 	struct sa_groups_change changed[SA_GROUPS_CHANGES];

@@ -49,6 +49,7 @@ void sa_group_changes_add(struct sa_groups *groups, const struct sa_group *group
 static void add_range(struct sa_groups *groups, uint64_t netns, const struct choice_edit *edit)
 {
 	add(groups, &(struct sa_groups_change){
+			    .cause = edit->family ? SA_GROUPS_POLICY : SA_GROUPS_CHOICE,
 			    .first = sa_place_of(netns, edit->low),
 			    .last = sa_place_of(netns, edit->high),
 			    .family = edit->family,
@@ -97,23 +98,42 @@ static bool has_address(const struct sa_groups_change *change, const struct latc
 	return traffic_selector_sets_overlap(&change->remote, &address, NULL);
 }
 
-static bool concerns(const struct sa_groups_change *change, const struct latch_pair *pair,
-		     const struct sa_place *place, bool contested)
+/* Own selectors and devices decide whether other groups contest a pair, whatever the SPD. */
+static unsigned int doubts_of(enum sa_groups_cause cause)
 {
-	if (change->params && change->params == pair->params)
-		return true;
-	return !leaves_answer(change, contested) && is_in_range(change, pair, place) &&
-	       has_address(change, pair);
+	switch (cause) {
+	case SA_GROUPS_BEGINS:
+		return SA_GROUPS_DOUBT_BEGUN;
+	case SA_GROUPS_POLICY:
+		return SA_GROUPS_DOUBT_POLICY;
+	case SA_GROUPS_CHOICE:
+	case SA_GROUPS_CEASES:
+		break;
+	}
+	return SA_GROUPS_DOUBT_ALL;
 }
 
-bool sa_group_changes_concern(const struct sa_groups *groups, uint64_t since,
-			      const struct latch_pair *pair, bool contested)
+static unsigned int doubts_by(const struct sa_groups_change *change, const struct latch_pair *pair,
+			      const struct sa_place *place, bool contested)
+{
+	if (change->params && change->params == pair->params)
+		return SA_GROUPS_DOUBT_ALL;
+	if (leaves_answer(change, contested) || !is_in_range(change, pair, place) ||
+	    !has_address(change, pair))
+		return 0;
+	return doubts_of(change->cause);
+}
+
+unsigned int sa_group_changes_doubts(const struct sa_groups *groups, uint64_t since,
+				     const struct latch_pair *pair, bool contested)
 {
 	const struct sa_place place = sa_place_of(pair->netns, pair->remote_addr);
-	bool found = groups->changes - since > SA_GROUPS_CHANGES;
+	unsigned int doubts = 0;
 
-	for (; !found && since < groups->changes; since++)
-		found = concerns(&groups->changed[since % SA_GROUPS_CHANGES], pair, &place,
-				 contested);
-	return found;
+	if (groups->changes - since > SA_GROUPS_CHANGES)
+		return SA_GROUPS_DOUBT_ALL;
+	for (; !(doubts & SA_GROUPS_DOUBT_ALL) && since < groups->changes; since++)
+		doubts |= doubts_by(&groups->changed[since % SA_GROUPS_CHANGES], pair, &place,
+				    contested);
+	return doubts;
 }

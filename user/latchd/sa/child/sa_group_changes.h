@@ -9,6 +9,12 @@
 
 #include "latchd/sa/child/sa_group.h"
 
+enum sa_groups_doubt {
+	SA_GROUPS_DOUBT_BEGUN = 1,  /* groups with other params that began */
+	SA_GROUPS_DOUBT_POLICY = 2, /* policies, for any group */
+	SA_GROUPS_DOUBT_ALL = 4,
+};
+
 /* The group begins or ceases to count. */
 void sa_group_changes_add(struct sa_groups *groups, const struct sa_group *group,
 			  enum sa_groups_cause cause);
@@ -19,10 +25,10 @@ void sa_group_changes_add_choice(struct sa_groups *groups, uint64_t netns,
 void sa_group_changes_forget(struct sa_groups *groups);
 
 /*
- * May the answer be another one now? since: sa_groups.changes when it was given. True also if there
- * were too many changes.
+ * By what may the answer be another one now? A set of enum sa_groups_doubt; 0: it is the same.
+ * since: sa_groups.changes when it was given. After too many changes it is everything.
  */
-bool sa_group_changes_concern(const struct sa_groups *groups, uint64_t since,
-			      const struct latch_pair *pair, bool contested);
+unsigned int sa_group_changes_doubts(const struct sa_groups *groups, uint64_t since,
+				     const struct latch_pair *pair, bool contested);
 
 #endif

@@ -5,6 +5,7 @@
 #include <sys/socket.h>
 
 #include "latchd/sa/child/child_sa.h"
+#include "latchd/sa/child/sa_group_share.h"
 #include "latchd/sa/child/sa_groups.h"
 
 struct pair_search {
@@ -112,10 +113,13 @@ static int note_own(void *context, struct sa_group *group)
 /* ---- all groups with the remote address */
 
 /* A peer may have many groups, and most are of one way. */
+static bool is_known_unused(const struct pair_search *search, const struct sa_group *group)
+{
+	return search->not_used && !memcmp(search->not_used, &group->way, sizeof(group->way));
+}
+
 static bool may_be_used(struct pair_search *search, const struct sa_group *group)
 {
-	if (search->not_used && !memcmp(search->not_used, &group->way, sizeof(group->way)))
-		return false;
 	if (choice_may_carry_pair(search->groups->choice, &group->way, search->flow,
 				  &search->groups->work))
 		return true;
@@ -125,16 +129,16 @@ static bool may_be_used(struct pair_search *search, const struct sa_group *group
 
 static bool is_rival(struct pair_search *search, const struct sa_group *other)
 {
-	const struct sa_groups *groups = search->groups;
+	bool unused = is_known_unused(search, other);
 
 	if (other->params == search->params)
 		return false;
 	if (covers_all(other))
 		return true;
-	if (!covers_some(search, other) ||
-	    sa_groups_have_other_device(groups, other, search->flow->netns, search->params))
+	if ((!unused && !covers_some(search, other)) ||
+	    sa_groups_have_other_device(search->groups, other, search->flow->netns, search->params))
 		return false;
-	return may_be_used(search, other) || is_like_own(search, other);
+	return (!unused && may_be_used(search, other)) || is_like_own(search, other);
 }
 
 static int find_rival(void *context, struct sa_group *other)
@@ -199,13 +203,78 @@ const struct sa_group *sa_groups_rival_of_pair(struct sa_groups *groups,
 	return is_contested(&search) ? search.rival : NULL;
 }
 
-bool sa_groups_leave_alone(struct sa_groups *groups, const struct latch_pair *pair, uint64_t work)
+/* ---- an answer again */
+
+static bool has_place(struct pair_search *search, const struct sa_group *group)
 {
+	const struct sa_place place = sa_place_of(search->flow->netns, search->flow->remote_addr);
+	const struct sa_span *span = &group->span[search->flow->family == AF_INET6];
+
+	search->groups->work++;
+	return span->group && memcmp(&span->first, &place, sizeof(place)) <= 0 &&
+	       memcmp(&place, &span->last, sizeof(place)) <= 0;
+}
+
+static int note_own_of(struct pair_search *search, const struct sa_groups_share *share)
+{
+	struct sa_group *group;
+	int result = 0;
+
+	for (group = share ? share->first : NULL; group && !result; group = group->alike)
+		result = has_place(search, group) ? note_own(search, group) : is_over(search);
+	return result;
+}
+
+/* By their peer: other peers' groups with the address may be many. */
+static bool notes_own(struct pair_search *search, uint16_t peer)
+{
+	static const uint8_t none[16];
+	const struct latch_flow *flow = search->flow;
+	const struct sa_groups *groups = search->groups;
+
+	return !note_own_of(search, sa_group_share_find_at(groups, peer, 0, 0, none)) &&
+	       !note_own_of(search, sa_group_share_find_at(groups, peer, flow->netns, flow->family,
+							   flow->remote_addr)) &&
+	       search->own_count;
+}
+
+/* The groups are in the order of their numbers. */
+static bool has_begun_rival(struct pair_search *search, uint64_t numbered)
+{
+	struct sa_group *first = search->groups->first, *group = first ? first->previous : NULL;
+	int result = 0;
+
+	while (!result && group && group->number >= numbered) {
+		result = has_place(search, group) ? find_rival(search, group) : is_over(search);
+		group = group == first ? NULL : group->previous;
+	}
+	return result;
+}
+
+static bool is_contested_now(struct pair_search *search, const struct sa_groups_alone *alone)
+{
+	unsigned int doubts = alone->doubts;
+
+	if (doubts & SA_GROUPS_DOUBT_ALL || search->groups->unshared)
+		return is_contested(search);
+	if (!notes_own(search, alone->peer) ||
+	    (doubts & SA_GROUPS_DOUBT_BEGUN && has_begun_rival(search, alone->numbered)))
+		return true;
+	/* Selectors and devices are those of before. */
+	search->own_count = 0;
+	return (doubts & SA_GROUPS_DOUBT_POLICY && visit_groups(search, find_rival)) ||
+	       is_over(search);
+}
+
+bool sa_groups_leave_alone(struct sa_groups *groups, const struct sa_groups_alone *alone,
+			   uint64_t work)
+{
+	const struct latch_pair *pair = alone->pair;
 	struct latch_flow flow = {.netns = pair->netns, .family = pair->family};
 	struct pair_search search;
 
 	memcpy(flow.local_addr, pair->local_addr, sizeof(flow.local_addr));
 	memcpy(flow.remote_addr, pair->remote_addr, sizeof(flow.remote_addr));
 	search = search_of(groups, pair->params, &flow, work);
-	return choice_may_answer(groups->choice, pair->netns) && !is_contested(&search);
+	return choice_may_answer(groups->choice, pair->netns) && !is_contested_now(&search, alone);
 }

@@ -161,6 +161,7 @@ static void start_group(struct sa_groups *groups, struct child_sa *child, uint64
 		.number = groups->numbered++,
 		.digest = digest,
 	};
+	groups->unshared += !share;
 	note_ids(groups, group);
 	DL_APPEND2(groups->first, group, previous, next);
 	enter(groups, child, group);
@@ -239,6 +240,7 @@ void sa_groups_leave(struct sa_groups *groups, struct child_sa *child)
 	}
 	remove_spans(groups, group);
 	sa_group_rivals_leave(groups, group);
+	groups->unshared -= !group->share;
 	sa_group_share_leave(groups, group);
 	sa_groups_forget_stale(groups, group);
 	DL_DELETE2(groups->first, group, previous, next);

@@ -57,18 +57,32 @@ int pair_decisions_forget(struct pair_decisions *decisions)
 	return 0;
 }
 
-/* The last one takes its place. After an error the next call deletes all. */
-static int end_decision(struct pair_decisions *decisions, size_t at)
+/* Then close_gaps(). After an error the next call deletes all. */
+static int end_decision(struct pair_decisions *decisions, struct pair_decision *decision)
 {
-	struct pair_decision *ended = &decisions->kept[at];
-	int err = delete_pair(decisions->map, &ended->pair);
+	int err = delete_pair(decisions->map, &decision->pair);
 
 	decisions->unknown = err != 0;
 	if (err)
 		return err;
-	decisions->of_peer[ended->peer]--;
-	*ended = decisions->kept[--decisions->count];
+	decisions->of_peer[decision->peer]--;
+	decision->ended = true;
 	return 0;
+}
+
+/* The others stay in their order. */
+static void close_gaps(struct pair_decisions *decisions)
+{
+	size_t i, left = 0;
+
+	for (i = 0; i < decisions->count; i++) {
+		if (decisions->kept[i].ended)
+			continue;
+		if (left != i)
+			decisions->kept[left] = decisions->kept[i];
+		left++;
+	}
+	decisions->count = left;
 }
 
 /* ---- a change */
@@ -81,7 +95,7 @@ static void begin_work(struct pair_decisions *decisions)
 {
 	uint64_t now = loop_now_ms();
 
-	if (now - decisions->work_ms < PAIR_DECISIONS_WORK_MS)
+	if (now < decisions->work_ms + PAIR_DECISIONS_WORK_MS)
 		return;
 	decisions->work_ms = now;
 	decisions->work = 0;
@@ -93,21 +107,40 @@ static uint64_t min_of(uint64_t one, uint64_t other)
 	return one < other ? one : other;
 }
 
-static bool stays_alone(struct pair_decisions *decisions, struct sa_groups *groups,
-			const struct pair_decision *decision)
+static uint64_t rest_of(uint64_t most, uint64_t done)
 {
-	uint32_t *of_peer = &decisions->work_of_peer[decision->peer];
-	uint64_t before = groups->work, left;
+	return most - min_of(most, done);
+}
+
+static uint64_t work_left(const struct pair_decisions *decisions,
+			  const struct pair_decision *decision)
+{
+	bool young = loop_now_ms() - decision->made_ms < PAIR_DECISIONS_YOUNG_MS;
+	uint64_t of_peer = decisions->work_of_peer[decision->peer];
+	uint64_t least = young ? rest_of(PAIR_DECISIONS_WORK_LEAST, of_peer) : 0;
+	uint64_t left = min_of(rest_of(PAIR_DECISIONS_WORK / (young ? 1 : 2), decisions->work),
+			       rest_of(PAIR_DECISIONS_WORK_PEER / (young ? 1 : 2), of_peer));
+
+	return left > least ? left : least;
+}
+
+static bool stays_alone(struct pair_decisions *decisions, struct sa_groups *groups,
+			const struct pair_decision *decision, unsigned int doubts)
+{
+	const struct sa_groups_alone answer = {
+		.pair = &decision->pair,
+		.peer = decision->peer,
+		.numbered = decisions->numbered,
+		.doubts = doubts,
+	};
+	uint64_t before = groups->work, left = work_left(decisions, decision);
 	bool alone;
 
-	left = min_of(PAIR_DECISIONS_WORK - min_of(decisions->work, PAIR_DECISIONS_WORK),
-		      PAIR_DECISIONS_WORK_PEER - min_of(*of_peer, PAIR_DECISIONS_WORK_PEER));
 	if (decision->contested || !left)
 		return false;
-	alone = sa_groups_leave_alone(groups, &decision->pair,
-				      min_of(left, PAIR_DECISIONS_WORK_ONE));
+	alone = sa_groups_leave_alone(groups, &answer, min_of(left, SA_GROUP_PAIRS_WORK));
 	decisions->work += groups->work - before;
-	*of_peer += (uint32_t)(groups->work - before);
+	decisions->work_of_peer[decision->peer] += (uint32_t)(groups->work - before);
 	return alone;
 }
 
@@ -116,18 +149,20 @@ static bool stays_alone(struct pair_decisions *decisions, struct sa_groups *grou
  */
 static int end_concerned(struct pair_decisions *decisions, struct sa_groups *groups)
 {
-	const struct pair_decision *decision;
+	struct pair_decision *decision;
+	unsigned int doubts;
 	size_t i;
 	int err = 0;
 
 	begin_work(decisions);
 	for (i = decisions->count; !err && i; i--) {
 		decision = &decisions->kept[i - 1];
-		if (sa_group_changes_concern(groups, decisions->changes, &decision->pair,
-					     decision->contested) &&
-		    !stays_alone(decisions, groups, decision))
-			err = end_decision(decisions, i - 1);
+		doubts = sa_group_changes_doubts(groups, decisions->changes, &decision->pair,
+						 decision->contested);
+		if (doubts && !stays_alone(decisions, groups, decision, doubts))
+			err = end_decision(decisions, decision);
 	}
+	close_gaps(decisions);
 	return err;
 }
 
@@ -139,32 +174,30 @@ int pair_decisions_follow(struct pair_decisions *decisions, struct sa_groups *gr
 		return 0;
 	err = decisions->unknown ? pair_decisions_forget(decisions)
 				 : end_concerned(decisions, groups);
-	if (!err)
-		decisions->changes = groups->changes;
-	return err;
+	if (err)
+		return err;
+	decisions->changes = groups->changes;
+	decisions->numbered = groups->numbered;
+	return 0;
 }
 
 /* ---- a new decision */
 
-static bool goes_before(const struct pair_decisions *decisions, const struct pair_decision *one,
-			const struct pair_decision *other)
-{
-	uint16_t has = decisions->of_peer[one->peer], others = decisions->of_peer[other->peer];
-
-	return has != others ? has > others : one->number < other->number;
-}
-
-/* Each flow that asks may be of another pair: a peer with many pairs ends its own decisions. */
+/* Each flow that asks may be of another pair: a peer with many pairs ends its oldest decision. */
 static int make_room(struct pair_decisions *decisions)
 {
 	size_t i, first = 0;
+	int err;
 
 	if (decisions->count < LATCH_PAIRS_MAX)
 		return 0;
 	for (i = 1; i < decisions->count; i++)
-		if (goes_before(decisions, &decisions->kept[i], &decisions->kept[first]))
+		if (decisions->of_peer[decisions->kept[i].peer] >
+		    decisions->of_peer[decisions->kept[first].peer])
 			first = i;
-	return end_decision(decisions, first);
+	err = end_decision(decisions, &decisions->kept[first]);
+	close_gaps(decisions);
+	return err;
 }
 
 static struct latch_pair pair_of(const struct latch_flow *flow, uint16_t params)
@@ -191,7 +224,7 @@ int pair_decisions_put(struct pair_decisions *decisions, const struct latch_flow
 {
 	const struct pair_decision made = {
 		.pair = pair_of(flow, group->params),
-		.number = decisions->numbered++,
+		.made_ms = loop_now_ms(),
 		.peer = group->peer,
 		.contested = contested,
 	};

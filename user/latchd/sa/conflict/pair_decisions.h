@@ -16,26 +16,31 @@
 #include "latch_abi.h"
 #include "latchd/sa/child/sa_group.h"
 
-/* Work to make decisions again, in this time: some milliseconds. One peer's, and of one decision.
+/*
+ * Work to make decisions again, in this time: some milliseconds. One peer's. A young decision is of
+ * use: TCP sends its packet again after 1, 3 and 7 seconds. Older ones leave half to young ones,
+ * and the young ones of each peer have a least share.
  */
-#define PAIR_DECISIONS_WORK_MS	 100
-#define PAIR_DECISIONS_WORK	 262144
-#define PAIR_DECISIONS_WORK_PEER (PAIR_DECISIONS_WORK / 4)
-#define PAIR_DECISIONS_WORK_ONE	 4096
+#define PAIR_DECISIONS_WORK_MS	  100
+#define PAIR_DECISIONS_WORK	  262144
+#define PAIR_DECISIONS_WORK_PEER  (PAIR_DECISIONS_WORK / 4)
+#define PAIR_DECISIONS_WORK_LEAST 4096
+#define PAIR_DECISIONS_YOUNG_MS	  8000
 
 struct pair_decision {
 	struct latch_pair pair;
-	uint64_t number; /* in the order of their making */
-	uint16_t peer;	 /* as of the group */
+	uint64_t made_ms;
+	uint16_t peer; /* as of the group */
 	bool contested;
+	bool ended;
 };
 
 struct pair_decisions { /* begins with pair_decisions_start() */
 	int map;
-	bool unknown;	  /* the map may hold decisions of before */
-	uint64_t changes; /* sa_groups.changes of these decisions */
-	uint64_t numbered;
-	size_t count;
+	bool unknown;	   /* the map may hold decisions of before */
+	uint64_t changes;  /* sa_groups.changes of these decisions, */
+	uint64_t numbered; /* and sa_groups.numbered */
+	size_t count;	   /* in the order of their making */
 	struct pair_decision kept[LATCH_PAIRS_MAX];
 	uint16_t of_peer[LATCH_IDENTITIES_MAX + 1];
 	uint64_t work_ms, work; /* since then */

@@ -9,6 +9,9 @@
 
 TestSuite(pair_changes, .init = start, .fini = fixture_finish, .timeout = 120);
 
+/* All work counts together, however slow the machine is. */
+#define A_MINUTE_MS 60000
+
 static int decisions_at_bind;
 
 static void count_at_bind(const struct latch_sa_key *key)
@@ -146,6 +149,7 @@ Test(pair_changes, R_2_3_8_a_peer_with_all_addresses_ends_the_decisions_where_it
 Test(pair_changes, R_2_3_8_while_the_spd_cannot_be_read_again_a_change_ends_decisions)
 {
 	struct latch_pair pair = {.netns = ns.cookie, .family = AF_INET};
+	struct sa_groups_alone alone = {.pair = &pair, .doubts = SA_GROUPS_DOUBT_ALL};
 	const struct latch_flow flow = flow_inside(2);
 	struct sa_groups *groups = &attribution->child_sas.groups;
 
@@ -154,12 +158,12 @@ Test(pair_changes, R_2_3_8_while_the_spd_cannot_be_read_again_a_change_ends_deci
 	memcpy(pair.local_addr, flow.local_addr, sizeof(pair.local_addr));
 	memcpy(pair.remote_addr, flow.remote_addr, sizeof(pair.remote_addr));
 	settle_for(A_SECOND_MS);
-	cr_expect(sa_groups_leave_alone(groups, &pair, SA_GROUP_PAIRS_WORK));
-	cr_expect_not(sa_groups_leave_alone(groups, &pair, 1), "too much work");
+	cr_expect(sa_groups_leave_alone(groups, &alone, SA_GROUP_PAIRS_WORK));
+	cr_expect_not(sa_groups_leave_alone(groups, &alone, 1), "too much work");
 	kernel.err = -EAGAIN;
 	edited();
 	choice_refresh(attribution->choice, ns.cookie);
-	cr_expect_not(sa_groups_leave_alone(groups, &pair, SA_GROUP_PAIRS_WORK));
+	cr_expect_not(sa_groups_leave_alone(groups, &alone, SA_GROUP_PAIRS_WORK));
 }
 
 static uint16_t peer_of(const struct feed_child *child)
@@ -177,10 +181,129 @@ Test(pair_changes, decisions_of_a_peer_that_cost_much_work_leave_some_for_those_
 	default_and_branch(100);
 	cr_expect_not(is_refused(&branch, 2));
 	cr_expect_not(is_refused(&hq, 1));
-	pairs->work_ms = loop_now_ms();
+	pairs->work_ms = loop_now_ms() + A_MINUTE_MS;
 	pairs->work_of_peer[peer_of(&hq)] = PAIR_DECISIONS_WORK_PEER;
 	bring_up(&wide);
 	cr_expect_eq(decision_of(&hq, 1), -1);
+	cr_expect_eq(decision_of(&branch, 2), LATCH_PAIR_ALONE);
+}
+
+/* Any other answer: the peer has as many CHILD_SAs as it likes. */
+#define MANY 460
+#define BUSY 90 /* decisions */
+
+static struct feed_child one_of_many(unsigned int number)
+{
+	char selector[32];
+
+	snprintf(selector, sizeof(selector), "0.0.0.0/0[tcp/%u]", number + 1);
+	return tunnel("e.example", 0x100 + number, 4, selector);
+}
+
+static void bring_up_many(unsigned int first, unsigned int end)
+{
+	struct feed_child child;
+
+	for (; first < end; first++) {
+		child = one_of_many(first);
+		bring_up(&child);
+	}
+}
+
+Test(pair_changes, R_2_15_a_peer_with_hundreds_of_child_sas_ends_no_decision_where_it_is_no_rival)
+{
+	struct feed_child wide = tunnel("e.example", 3, 4, "0.0.0.0/0");
+
+	default_and_branch(100);
+	bring_up_many(0, MANY);
+	cr_expect_not(is_refused(&branch, 2));
+	bring_up_many(MANY, MANY + 1);
+	cr_expect_eq(decision_of(&branch, 2), LATCH_PAIR_ALONE);
+	add_policies(&wide, 300, 0);
+	settle_for(A_SECOND_MS);
+	cr_expect_eq(decision_of(&branch, 2), LATCH_PAIR_ALONE, "nor by a policy");
+	remove_last_policies();
+	add_policies(&wide, 50, 0);
+	settle_for(A_SECOND_MS);
+	cr_expect_eq(decision_of(&branch, 2), -1, "this one comes first");
+}
+
+static struct latch_flow flow_to_host(uint8_t host)
+{
+	struct latch_flow flow = flow_inside(2);
+
+	flow.remote_addr[2] = host;
+	return flow;
+}
+
+/* One CREATE_CHILD_SA is an edit of the SPD and then a group, in one turn. */
+Test(pair_changes, R_2_15_changes_in_one_turn_leave_all_decisions_of_a_busy_peer)
+{
+	struct feed_child last = one_of_many(100);
+	struct latch_flow flow;
+	uint8_t i;
+
+	default_and_branch(100);
+	bring_up_many(0, 100);
+	for (i = 0; i < BUSY; i++) {
+		flow = flow_to_host(i);
+		cr_assert_not(is_refused_now(&branch, &flow));
+	}
+	attribution->pairs.work_ms = loop_now_ms() + A_MINUTE_MS;
+	attribution->pairs.work = 0;
+	memset(attribution->pairs.work_of_peer, 0, sizeof(attribution->pairs.work_of_peer));
+	add_policies(&last, 300, 0);
+	bring_up(&last);
+	for (i = 0; i < BUSY; i++) {
+		flow = flow_to_host(i);
+		cr_expect_eq(decision_between(&flow, in_params(&branch)), LATCH_PAIR_ALONE);
+	}
+}
+
+/* The new CHILD_SA has the selectors of the branch, and no policy. */
+Test(pair_changes, R_2_3_8_a_new_group_with_equal_selectors_ends_the_decisions_of_the_other)
+{
+	struct feed_child like = tunnel("e.example", 3, 4, "10.2.0.0/16");
+
+	default_and_branch(100);
+	cr_expect_not(is_refused(&branch, 2));
+	bring_up(&like);
+	cr_expect_eq(decision_of(&branch, 2), -1);
+}
+
+static void change_by_wide(struct feed_child *wide, uint64_t work, uint32_t of_peer, bool old)
+{
+	struct pair_decisions *pairs = &attribution->pairs;
+
+	*wide = tunnel("e.example", 3, 4, "0.0.0.0/1");
+	default_and_branch(100);
+	cr_expect_not(is_refused(&branch, 2));
+	pairs->work_ms = loop_now_ms() + A_MINUTE_MS;
+	pairs->work = work;
+	pairs->work_of_peer[peer_of(&branch)] = of_peer;
+	if (old)
+		pairs->kept[0].made_ms -= PAIR_DECISIONS_YOUNG_MS;
+	bring_up(wide);
+}
+
+Test(pair_changes, decisions_of_long_ago_leave_half_of_the_work_to_young_ones)
+{
+	struct feed_child wide;
+
+	change_by_wide(&wide, PAIR_DECISIONS_WORK / 2, PAIR_DECISIONS_WORK_PEER / 2, true);
+	cr_expect_eq(decision_of(&branch, 2), -1);
+	cr_expect_not(is_refused(&branch, 2));
+	delete_both(&wide);
+	attribution->pairs.work = PAIR_DECISIONS_WORK / 2;
+	bring_up(&wide);
+	cr_expect_eq(decision_of(&branch, 2), LATCH_PAIR_ALONE);
+}
+
+Test(pair_changes, peers_that_take_all_work_leave_some_to_the_young_decisions_of_each_other_peer)
+{
+	struct feed_child wide;
+
+	change_by_wide(&wide, PAIR_DECISIONS_WORK, 0, false);
 	cr_expect_eq(decision_of(&branch, 2), LATCH_PAIR_ALONE);
 }
 

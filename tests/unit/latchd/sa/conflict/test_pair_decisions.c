@@ -8,6 +8,8 @@
 
 #include <arpa/inet.h>
 
+#include "latchd/sa/child/sa_group_pairs.h"
+
 TestSuite(pair_decisions, .init = start, .fini = fixture_finish, .timeout = 120);
 
 Test(pair_decisions, R_2_3_8_outside_an_overlap_a_contested_sa_starts_connections)
@@ -269,6 +271,85 @@ Test(pair_decisions, the_refusal_of_a_flow_names_the_peer_that_contests_it)
 	cr_expect_str_eq(rival.local, "10.8.0.1");
 	flow = flow_inside(1);
 	cr_expect_not(attribution_rival_for(attribution, &key, &flow, &rival));
+}
+
+/* 195 ranges that overlap with one another, and hosts above them. */
+static void add_staggered(struct feed_child *child, unsigned int ports)
+{
+	char text[64];
+	unsigned int i;
+
+	for (i = 0; i < 255; i++) {
+		if (i < 195)
+			snprintf(text, sizeof(text), "10.4.0.%u..10.4.1.%u", i, i);
+		else
+			snprintf(text, sizeof(text), "10.4.2.%u/32[tcp/%u-%u]", i, ports,
+				 ports + 9);
+		traffic_selector_set_add(&child->remote_ts, text, strlen(text));
+	}
+	traffic_selector_set_seal(&child->remote_ts);
+}
+
+static uint64_t rival_of(const struct feed_child *child, const struct latch_flow *flow,
+			 struct news_rival *ret)
+{
+	struct sa_groups *groups = &attribution->child_sas.groups;
+	struct latch_sa_key key = out_key(child, ns.cookie);
+	uint64_t before = groups->work;
+
+	cr_assert(attribution_rival_for(attribution, &key, flow, ret));
+	return groups->work - before;
+}
+
+Test(pair_decisions, the_refusal_of_a_flow_costs_no_product_of_selectors)
+{
+	struct feed_child one = tunnel("d.example", 3, 3, "10.3.0.0/32");
+	struct feed_child other = tunnel("e.example", 4, 4, "10.5.0.0/32");
+	struct latch_flow flow = flow_inside(4);
+	struct news_rival rival;
+
+	add_staggered(&one, 80);
+	add_staggered(&other, 85);
+	add_policies(&one, 200, 0);
+	add_policies(&other, 200, 0);
+	bring_up(&one);
+	bring_up(&other);
+	flow.remote_addr[2] = 2;
+	flow.remote_addr[3] = 240;
+	cr_expect_lt(rival_of(&one, &flow, &rival), 1000);
+	cr_expect_str_eq(rival.remote, "10.4.2.240[6/85-89]");
+	flow.remote_addr[2] = 1;
+	flow.remote_addr[3] = 0;
+	cr_expect_lt(rival_of(&one, &flow, &rival), 1000);
+	cr_expect_str_eq(rival.remote, "10.4.0.0..10.4.1.0");
+}
+
+/* Each port of one is none of the other. */
+Test(pair_decisions, the_work_for_a_refusal_has_a_bound_where_nothing_is_in_common)
+{
+	struct feed_child one = tunnel("d.example", 3, 3, "10.4.0.0/32[tcp/1]");
+	struct feed_child other = tunnel("e.example", 4, 4, "10.4.0.0/32[tcp/2]");
+	struct latch_flow flow = flow_inside(4);
+	struct news_rival rival;
+	char text[64];
+	unsigned int i;
+
+	for (i = 2; i < 256; i++) {
+		snprintf(text, sizeof(text), "10.4.0.0/32[tcp/%u]", 2 * i - 1);
+		traffic_selector_set_add(&one.remote_ts, text, strlen(text));
+		snprintf(text, sizeof(text), "10.4.0.0/32[tcp/%u]", 2 * i);
+		traffic_selector_set_add(&other.remote_ts, text, strlen(text));
+	}
+	traffic_selector_set_seal(&one.remote_ts);
+	traffic_selector_set_seal(&other.remote_ts);
+	add_policies(&one, 200, 0);
+	add_policies(&other, 200, 0);
+	bring_up(&one);
+	bring_up(&other);
+	flow.remote_addr[3] = 0;
+	cr_expect_lt(rival_of(&one, &flow, &rival), 3 * SA_GROUP_PAIRS_REPORT);
+	cr_expect_str_eq(rival.remote, "other protocols or ports");
+	cr_expect_str_eq(rival.local, "10.8.0.1");
 }
 
 /* ---- interface ids */

@@ -125,6 +125,28 @@ Test(pair_table, a_full_table_takes_from_the_peer_with_most_decisions)
 	cr_expect_eq(decisions(), LATCH_PAIRS_MAX);
 }
 
+static bool is_kept_at(size_t at, uint32_t number)
+{
+	return !memcmp(table.kept[at].pair.remote_addr, &number, sizeof(number));
+}
+
+/* The newest ones are made again first: TCP sends their packets again soon. */
+Test(pair_table, a_full_table_gives_up_the_oldest_decisions_first_each_time)
+{
+	uint32_t i;
+
+	start_table();
+	for (i = 0; i < LATCH_PAIRS_MAX; i++)
+		cr_assert_eq(put(i, 3), 0);
+	for (; i < LATCH_PAIRS_MAX + 3; i++)
+		cr_assert_eq(put(i, 3), 0);
+	for (i = 0; i < LATCH_PAIRS_MAX + 3; i++)
+		cr_expect_eq(has(i, 3), i >= 3, "%u", i);
+	cr_expect(is_kept_at(table.count - 1, LATCH_PAIRS_MAX + 2));
+	cr_expect(is_kept_at(table.count - 2, LATCH_PAIRS_MAX + 1), "in their order");
+	cr_expect(is_kept_at(0, 3));
+}
+
 Test(pair_table, peers_share_a_full_table_in_equal_parts)
 {
 	uint32_t i;
