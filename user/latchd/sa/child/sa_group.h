@@ -87,7 +87,11 @@ struct sa_groups_ids {
  * the remote addresses from first to last (none, if first is the later one), and answers for SAs of
  * these params.
  */
-enum sa_groups_cause { SA_GROUPS_CHOICE, SA_GROUPS_BEGINS, SA_GROUPS_CEASES };
+enum sa_groups_cause {
+	SA_GROUPS_CHOICE,
+	SA_GROUPS_BEGINS,
+	SA_GROUPS_CEASES
+};
 
 struct sa_groups_change {
 	enum sa_groups_cause cause;
