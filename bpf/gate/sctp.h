@@ -199,10 +199,7 @@ __noinline int sctp_mark_association(struct passage *p, struct sctp_segment *s)
 	return err ? drop(LATCH_DROP_LATCHES_FULL, p, latch) : GATE_PASS;
 }
 
-/*
- * The first tag that arrives on a path whose latch is already an association's: the next packet
- * that is sent marks it.
- */
+/* The latch may be an association's already: the next packet that is sent then marks the tag. */
 static __always_inline void note_received_tag(struct latch *latch, __be32 tag)
 {
 	union latch_word word = READ_WORD(latch->word);
