@@ -340,9 +340,10 @@ ssize_t read(int fd, void *buffer, size_t size)
 {
 	ssize_t length = syscall(SYS_read, fd, buffer, size);
 
-	if (search_ms)
+	if (size == 1) {
 		work_for(search_ms);
-	searches += size == 1;
+		searches++;
+	}
 	if (behind_read && length > 0)
 		behind_read();
 	return length;
