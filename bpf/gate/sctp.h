@@ -221,6 +221,9 @@ static __always_inline int update_association(struct passage *p, struct sctp_seg
 			latch->tag_seen = s->initiate_tag;
 		return GATE_PASS;
 	}
+	/* Any peer may have sent it, with the tag of its own association. */
+	if (!p->egress && word.state == LATCH_STATE_LARVAL)
+		return GATE_PASS;
 	if (a && a->params && word.params && a->params != word.params)
 		return drop(mismatch_reason(a->params, word.params), p, latch);
 	if (a && !latch->association)

@@ -584,8 +584,13 @@ Test(sctp_begins, R_2_4_only_what_is_sent_settles_a_larval_latch)
 	cr_expect(SENDS(SCTP_INIT_ACK, UNATTRIBUTED, .tag = PEER_TAG, .initiate_tag = LOCAL_TAG));
 	cr_expect(ARRIVES(SCTP_INIT, IMPOSTOR, .initiate_tag = IMPOSTORS_TAG));
 	cr_expect_eq(latch_of(HERE, PEER_HOST)->word.state, LATCH_STATE_LARVAL);
+	put_impostors_association();
+	cr_expect(ARRIVES(SCTP_DATA, IMPOSTOR, .tag = IMPOSTORS_TAG));
+	cr_expect_eq(latch_of(HERE, PEER_HOST)->association, 0);
+	cr_expect_eq(latch_of(HERE, PEER_HOST)->tag_seen, LOCAL_TAG);
 	cr_expect(ARRIVES(SCTP_COOKIE_ECHO, PEER, .tag = LOCAL_TAG));
 	cr_expect_eq(latch_of(HERE, PEER_HOST)->word.state, LATCH_STATE_LARVAL);
 	cr_expect(SENDS(SCTP_COOKIE_ACK, PEER, .tag = PEER_TAG));
 	cr_expect(is_latched_to(HERE, PEER_HOST, PEER));
+	cr_expect(is_marked(LATCH_MARK_LOCAL_TAG, LOCAL_TAG));
 }
