@@ -74,7 +74,7 @@ static OWN_FRAME int make_larval(struct passage *p)
 
 __noinline int audit_begin(struct passage *p, int foreign)
 {
-	if (!p || latch_find(&p->flow))
+	if (!p || is_before_policy(p) || latch_find(&p->flow))
 		return 0;
 	if (p->refused)
 		return begins_flow(p) ? mark_refused(p, foreign) : 0;
@@ -120,7 +120,7 @@ __noinline int audit_check_anew(struct passage *p)
 	latch = latch_read(&flow, &id);
 	if (latch && !is_mark(latch))
 		return 0;
-	if (latch)
+	if (latch && !is_before_policy(p))
 		latch_release(&flow, latch, id);
 	return 1;
 }

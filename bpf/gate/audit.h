@@ -21,7 +21,7 @@ int audit_begin(struct passage *p, int foreign);
 
 /*
  * Checks a marked flow that begins again with this packet. Non-zero: enforcement would not
- * refuse the flow now, and its mark is deleted.
+ * refuse the flow now, and its mark is deleted: by a packet that may begin a flow.
  */
 int audit_check_anew(struct passage *p);
 

@@ -148,19 +148,8 @@ static __always_inline int nf_verdict(int verdict)
 /* The verifier does not know what these functions return. */
 static __always_inline int gate_sctp(struct nf_packet *nf)
 {
-	int verdict = sctp_check(&nf->passage, &nf->sctp), joins = verdict == GATE_UNLATCHED;
+	int verdict = sctp_verdict(&nf->passage, &nf->sctp);
 
-	if (joins)
-		verdict = sctp_check_path(&nf->passage, &nf->sctp);
-	if (verdict == GATE_NEW_FLOW) {
-		verdict = new_flow_check(&nf->passage);
-		if (nf->passage.audited)
-			audit_begin(&nf->passage, nf->sctp.foreign);
-	}
-	if (joins && verdict == GATE_PASS)
-		verdict = sctp_update_path(&nf->passage, &nf->sctp);
-	if (verdict == GATE_MARK)
-		verdict = sctp_mark_association(&nf->passage, &nf->sctp);
 	return nf_verdict(verdict);
 }
 

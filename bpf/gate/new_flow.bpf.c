@@ -13,6 +13,12 @@ static __always_inline __u64 owner_of(const struct passage *p)
 	return p->listener ? 0 : p->socket_cookie;
 }
 
+/* A later packet makes the latch: the answer to a received INIT or COOKIE ECHO of SCTP. */
+static __always_inline int makes_latch(const struct passage *p)
+{
+	return !is_before_policy(p) || p->may_start;
+}
+
 /*
  * The SA can start no latch, and no rule requires one. The flow gets a LARVAL latch, which the
  * first SA that can start a latch makes ESTABLISHED. Without room for the LARVAL latch the packet
@@ -25,6 +31,8 @@ __noinline int pass_unattributed(struct passage *p, int params, int which, int f
 
 	if (!p)
 		return GATE_DROP;
+	if (!makes_latch(p))
+		return GATE_PASS;
 	count(which);
 	err = latch_acquire(&p->flow, params, &p->rule, opening_direction(p), owner_of(p),
 			    p->listener_id, foreign);
@@ -38,6 +46,8 @@ __noinline int new_flow_latch(struct passage *p, int params)
 
 	if (!p)
 		return GATE_DROP;
+	if (!makes_latch(p))
+		return GATE_PASS;
 	err = latch_create(&p->flow, params, &p->rule, opening_direction(p), owner_of(p),
 			   p->listener_id, p->queued);
 	if (err == -EEXIST)

@@ -48,6 +48,16 @@ struct passage {
 	__u16 contested;    /* params of its SA; after LATCH_DROP_CONTESTED: see refusal.bpf.c */
 };
 
+/*
+ * A packet that the netfilter gate receives. The policies of XFRM, which tie an address to its SA,
+ * are checked behind it (sctp_rcv(), udp_queue_rcv_one_skb(), tcp_v4_rcv()). Until then any peer
+ * with a tunnel can send a packet in another one's address. It must not make or settle a latch.
+ */
+static __always_inline int is_before_policy(const struct passage *p)
+{
+	return !p->egress && !p->socket_cookie;
+}
+
 /* The rule has terms on the peer, or may have some by now: peer_terms.h. */
 static __always_inline int has_terms(const struct passage *p)
 {

@@ -148,6 +148,9 @@ static __always_inline int gate_tcp(struct __sk_buff *skb, struct bpf_sock *sk, 
 		return GATE_DROP;
 	/* A packet of MPTCP is checked against two latches. */
 	verdict = mptcp || leaves ? check_packet(p, v) : check_and_remember(skb, p, v);
+	/* A SYN that waits for an SA or a decision comes again: it is not refused. */
+	if (!egress && verdict == GATE_LOSE)
+		p->starts_flow = 0;
 	verdict = verdict == GATE_PASS ? GATE_PASS : GATE_DROP;
 	if (p->audited && p->begins)
 		audit_begin(p,

@@ -120,8 +120,9 @@ static __always_inline int proves_peer(const struct passage *p)
 
 /*
  * A LARVAL latch passes packets under unattributed SAs, but no packets in clear. The first
- * attributed SA makes it ESTABLISHED. If the flow began under an SA of a known peer that could
- * create no latch, only SAs of that peer carry it.
+ * attributed SA makes it ESTABLISHED, once the kernel has accepted it for the packet's address. If
+ * the flow began under an SA of a known peer that could create no latch, only SAs of that peer
+ * carry it.
  */
 static __always_inline int pass_larval(struct passage *p, struct latch *latch,
 				       union latch_word word)
@@ -151,7 +152,7 @@ static __always_inline int pass_larval(struct passage *p, struct latch *latch,
 		p->refused |= verdict == GATE_PASS;
 		return verdict;
 	}
-	if (!proves_peer(p))
+	if (!proves_peer(p) || is_before_policy(p))
 		return GATE_PASS;
 	if (latch_establish(&p->flow, latch, word, sa_word.params))
 		return drop(LATCH_DROP_SA_PENDING, p, latch);

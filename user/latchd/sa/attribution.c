@@ -372,6 +372,7 @@ struct attribution *attribution_new(struct loop *loop, const struct kernel_maps 
 	pending_sas_init(&a->pending_sas, loop, &a->binding, &a->key_managers, &a->refused_sas);
 	loop_timer_init(loop, &a->settle, on_settle, a);
 	loop_timer_init(loop, &a->clear_marks, clear_marks, a);
+	loop_timer_init(loop, &a->answer, attribution_on_answer, a);
 	return a;
 }
 
@@ -382,6 +383,7 @@ void attribution_free(struct attribution *a)
 	pending_sas_stop(&a->pending_sas);
 	loop_timer_cancel(&a->settle);
 	loop_timer_cancel(&a->clear_marks);
+	loop_timer_cancel(&a->answer);
 	peer_death_clear(&a->peer_death);
 	key_managers_clear(&a->key_managers);
 	child_sas_clear(&a->child_sas);

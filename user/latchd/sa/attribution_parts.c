@@ -99,6 +99,7 @@ void attribution_check_all(struct attribution *a)
 		forget_ended(a);
 	key_managers_retry_lists(&a->key_managers);
 	err = binding_bind_waiting(&a->binding, &left);
+	attribution_answer(a);
 	attribution_drop_absent(a);
 	if (err)
 		attribution_warn_and_check_again(a, "all latches", err);

@@ -8,6 +8,7 @@
 
 #include "latchd/sa/binding/binding.h"
 #include "latchd/sa/child/child_sas.h"
+#include "latchd/sa/conflict/late_questions.h"
 #include "latchd/sa/conflict/pair_decisions.h"
 #include "latchd/sa/unbound/key_managers.h"
 #include "latchd/sa/unbound/orphans.h"
@@ -26,8 +27,8 @@ struct held_latch {
 	uint64_t id, until_ms;
 };
 
-/* By index of the peer's identity. Two peers may share a place. */
-#define QUESTIONS_PEERS 1024
+/* By index of the peer's identity: peers choose how many they use, so none share a place. */
+#define QUESTIONS_PEERS (LATCH_IDENTITIES_MAX + 1)
 
 struct attribution {
 	const struct kernel_maps *maps;
@@ -46,6 +47,8 @@ struct attribution {
 	/* One check of all latches after any number of CHILD_SAs has ended. */
 	struct loop_timer settle;
 	struct loop_timer clear_marks;
+	struct loop_timer answer; /* armed while questions wait for a read of the SPD */
+	struct late_questions late_questions;
 	struct walk_pace walks, marking;
 	bool recheck; /* CHILD_SAs may have ended without an event, or could not be looked up */
 	struct held_latch held[HELD_MAX];
@@ -57,6 +60,10 @@ struct attribution {
 	struct log_limit marks_log, share_log, breaks_log, check_log, pairing_log, pairs_log;
 };
 
+/* Answers the questions that have waited for a read of the SPD, right behind one. */
+void attribution_answer(struct attribution *attribution);
+/* Of the timer answer: reads the SPD and answers. */
+void attribution_on_answer(void *context);
 /* Repeats all steps that have failed or wait, and checks all latches. */
 void attribution_check_all(struct attribution *attribution);
 /* The same within 1 s. */

@@ -20,7 +20,7 @@ static bool knows_all_rivals(const struct attribution *a, uint64_t netns)
 	return !a->child_sas.uncounted && key_managers_have_listed(&a->key_managers, netns);
 }
 
-static void warn_of_decision(struct attribution *a, const struct latch_event *event, int err)
+static void warn_of_decision(struct attribution *a, const struct latch_sa_key *sa, int err)
 {
 	unsigned int left_out;
 
@@ -28,7 +28,7 @@ static void warn_of_decision(struct attribution *a, const struct latch_event *ev
 		log_warn(NULL,
 			 "sa 0x%08x contested, and no decision kept for the addresses of a flow "
 			 "(%s): new connections between them fail; %u more since the last line",
-			 event->sa.spi, strerror(-err), left_out);
+			 sa->spi, strerror(-err), left_out);
 }
 
 /*
@@ -48,7 +48,7 @@ static bool is_contested_still(const struct attribution *a, const struct latch_s
 
 /*
  * Reads the SPD if it was edited. False: not now. Peers choose the time of edits and local users
- * that of questions, so reads have a pace. The packet comes again.
+ * that of questions, so reads have a pace. The question is answered after the next read.
  */
 static bool knows_spd(struct attribution *a, uint64_t netns)
 {
@@ -62,6 +62,20 @@ static bool knows_spd(struct attribution *a, uint64_t netns)
 	return choice_may_answer(a->choice, netns);
 }
 
+static void keep_question(struct attribution *a, const struct latch_event *event)
+{
+	const struct child_sa_end *end = child_sas_find(&a->child_sas, &event->sa);
+
+	if (!end || !end->child->group)
+		return;
+	late_questions_add(&a->late_questions,
+			   &(struct late_question){.sa = event->sa,
+						   .flow = event->flow,
+						   .peer = end->child->group->peer});
+	if (!loop_timer_armed(&a->answer))
+		loop_timer_arm(&a->answer, walk_pace_wait_ms(&a->walks));
+}
+
 /* The programs search for a decision by the params of the SA. Those of its CHILD_SA may be others,
  * as its key manager has reported it anew. */
 static bool has_params(const struct attribution *a, const struct latch_sa_key *key, uint16_t params)
@@ -72,12 +86,13 @@ static bool has_params(const struct attribution *a, const struct latch_sa_key *k
 }
 
 /* NULL: nothing can be decided. */
-static const struct sa_group *group_of(struct attribution *a, const struct latch_event *event)
+static const struct sa_group *group_of(struct attribution *a, const struct latch_sa_key *sa,
+				       const struct latch_flow *flow)
 {
-	const struct child_sa_end *end = child_sas_find(&a->child_sas, &event->sa);
+	const struct child_sa_end *end = child_sas_find(&a->child_sas, sa);
 
-	if (!end || !end->child->group || !knows_all_rivals(a, event->flow.netns) ||
-	    !has_params(a, &event->sa, end->child->group->params))
+	if (!end || !end->child->group || !knows_all_rivals(a, flow->netns) ||
+	    !has_params(a, sa, end->child->group->params))
 		return NULL;
 	return pair_decisions_follow(&a->pairs, &a->child_sas.groups) ? NULL : end->child->group;
 }
@@ -91,7 +106,7 @@ static const struct sa_group *group_of(struct attribution *a, const struct latch
 
 static uint64_t *due_of(struct attribution *a, const struct sa_group *group)
 {
-	return &a->questions_due_ms[group->peer % QUESTIONS_PEERS];
+	return &a->questions_due_ms[group->peer];
 }
 
 static bool is_contested(struct attribution *a, const struct sa_group *group,
@@ -105,22 +120,63 @@ static bool is_contested(struct attribution *a, const struct sa_group *group,
 	return contested;
 }
 
-bool attribution_refuses(struct attribution *a, const struct latch_event *event)
+static bool decide(struct attribution *a, const struct sa_group *group,
+		   const struct latch_sa_key *sa, const struct latch_flow *flow)
 {
-	const struct sa_group *group;
 	bool contested;
 	int err;
 
-	if (child_sas_find(&a->child_sas, &event->sa) && !knows_spd(a, event->flow.netns))
-		return false;
-	group = group_of(a, event);
-	if (!group)
-		return is_contested_still(a, &event->sa);
 	if (loop_now_ms() < *due_of(a, group))
 		return false;
-	contested = is_contested(a, group, &event->flow);
-	err = pair_decisions_put(&a->pairs, &event->flow, group, contested);
+	contested = is_contested(a, group, flow);
+	err = pair_decisions_put(&a->pairs, flow, group, contested);
 	if (err)
-		warn_of_decision(a, event, err);
+		warn_of_decision(a, sa, err);
 	return contested;
+}
+
+bool attribution_refuses(struct attribution *a, const struct latch_event *event)
+{
+	const struct sa_group *group;
+
+	if (child_sas_find(&a->child_sas, &event->sa) && !knows_spd(a, event->flow.netns)) {
+		keep_question(a, event);
+		return false;
+	}
+	group = group_of(a, &event->sa, &event->flow);
+	return group ? decide(a, group, &event->sa, &event->flow)
+		     : is_contested_still(a, &event->sa);
+}
+
+/* An edit in the moment of the read does not count: its event ends what it concerns. The next
+ * packet finds the decision. */
+void attribution_answer(struct attribution *a)
+{
+	struct late_question question;
+	const struct sa_group *group;
+
+	while (late_questions_take(&a->late_questions, &question)) {
+		group = choice_may_answer(a->choice, question.flow.netns)
+				? group_of(a, &question.sa, &question.flow)
+				: NULL;
+		if (group)
+			decide(a, group, &question.sa, &question.flow);
+	}
+	loop_timer_cancel(&a->answer);
+}
+
+/* A walk over all latches reads the SPD, too, and may have come first. */
+void attribution_on_answer(void *context)
+{
+	struct attribution *a = context;
+	unsigned int wait_ms = walk_pace_wait_ms(&a->walks);
+
+	if (wait_ms) {
+		loop_timer_arm(&a->answer, wait_ms);
+		return;
+	}
+	walk_pace_begin(&a->walks);
+	choice_refresh_stale(a->choice);
+	walk_pace_end(&a->walks);
+	attribution_answer(a);
 }

@@ -329,7 +329,9 @@ Test(gate_contested, R_2_4_a_flow_of_the_audit_does_not_change_to_another_peer)
 
 /* ---- how often latchd is asked */
 
-#define FLOOD 1000 /* pairs of addresses: all slots of a peer are taken */
+#define ONE_TURN (1ull << 62) /* since the boot */
+#define IN_A_ROW 128	      /* params that share no places */
+#define FLOOD	 1000	      /* pairs of addresses: all slots of a peer are taken */
 
 /* A datagram to a host of its own that seems to leave under a contested SA of these params. */
 static bool asks(uint32_t host, uint16_t params)
@@ -355,7 +357,7 @@ static bool asks(uint32_t host, uint16_t params)
 static void begin_flood(void)
 {
 	make_esp("ip", "udp", 9);
-	set_drop_event_interval(3600ull * 1000000000);
+	set_drop_event_interval(ONE_TURN);
 }
 
 /* No latch begins without a question: an impostor must not use up those of other peers. */
@@ -370,6 +372,35 @@ Test(gate_contested, R_2_15_the_questions_of_one_peer_do_not_hide_those_of_anoth
 	cr_expect_gt(asked, 32);
 	cr_expect_not(asks(FLOOD, IMPOSTOR));
 	cr_expect(asks(FLOOD, PEER));
+}
+
+/* The number of params is the order of their use: a peer that negotiates many can choose it. */
+Test(gate_contested, R_2_15_a_peer_with_a_number_128_apart_does_not_hide_the_questions_of_another)
+{
+	unsigned int i;
+
+	begin_flood();
+	for (i = 0; i < FLOOD; i++)
+		asks(i, PEER + IN_A_ROW);
+	cr_expect(asks(FLOOD, PEER));
+}
+
+Test(gate_contested, R_2_15_params_that_share_places_do_not_share_them_for_long)
+{
+	uint16_t params, shares = 0;
+
+	begin_flood();
+	cr_expect(asks(1, PEER));
+	for (params = IN_A_ROW; params < 2 * IN_A_ROW; params++)
+		if (!asks(1, params)) {
+			cr_expect_eq(shares, 0);
+			shares = params;
+		}
+	cr_assert(shares);
+	set_drop_event_interval(clock_boot_ns()); /* the second turn begins now */
+	cr_expect(asks(1, shares));
+	cr_expect(asks(1, PEER));
+	cr_expect_not(asks(1, PEER));
 }
 
 Test(gate_contested, flows_between_two_addresses_ask_once)

@@ -144,7 +144,7 @@ TestSuite(verdict, .init = begin);
 
 static bool passes(void)
 {
-	struct passage p = {.protection = PACKET_PROTECTED};
+	struct passage p = {.protection = PACKET_PROTECTED, .socket_cookie = 1};
 
 	return pass_latched(&p, &latch) == GATE_PASS;
 }
@@ -187,6 +187,22 @@ Test(verdict, R_2_4_another_peers_sa_does_not_carry_a_larval_latch_of_a_known_pe
 Test(verdict, the_first_attributed_sa_establishes_a_larval_latch)
 {
 	cr_expect(passes());
+	cr_expect_eq(latch.word.state, LATCH_STATE_ESTABLISHED);
+	cr_expect_eq(latch.word.params, PEER);
+}
+
+/* Of a peer with a tunnel it may have any source address; the cgroup gate sees what was accepted.
+ */
+Test(verdict, R_2_4_a_received_packet_settles_no_larval_latch_before_its_policy_check)
+{
+	struct passage p = {.protection = PACKET_PROTECTED};
+
+	sas[0].word.params = IMPOSTOR;
+	cr_expect_eq(pass_latched(&p, &latch), GATE_PASS);
+	cr_expect_eq(latch.word.state, LATCH_STATE_LARVAL);
+	p.egress = 1;
+	sas[0].word.params = PEER;
+	cr_expect_eq(pass_latched(&p, &latch), GATE_PASS);
 	cr_expect_eq(latch.word.state, LATCH_STATE_ESTABLISHED);
 	cr_expect_eq(latch.word.params, PEER);
 }

@@ -96,7 +96,7 @@ void cgroup_programs_return(const struct cgroups *cgroups, struct cgroup *cgroup
 }
 
 /* A program may have latched a connection until its last run ended. */
-static bool has_ended(const struct cgroups *cgroups, struct cgroup *cgroup, int fd)
+static bool has_ended(struct cgroups *cgroups, struct cgroup *cgroup, int fd)
 {
 	program_runs_wait();
 	if (!cgroup_is_needed(cgroups, cgroup)) {
@@ -137,7 +137,7 @@ bool cgroup_programs_may_end(const struct cgroup *cgroup)
 	return fd >= 0;
 }
 
-bool cgroup_programs_end(const struct cgroups *cgroups, struct cgroup *cgroup)
+bool cgroup_programs_end(struct cgroups *cgroups, struct cgroup *cgroup)
 {
 	auto_close int fd = open_again(cgroup);
 	int err;

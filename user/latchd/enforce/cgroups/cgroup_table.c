@@ -129,18 +129,22 @@ static bool may_be_deep(const struct cgroup *cgroup)
  * A socket stays in the cgroup where it was made. Below a configured cgroup it has programs there,
  * once this one loses them.
  */
-static int find_wish(const struct cgroups *cgroups, const struct cgroup *cgroup)
+static int find_wish(struct cgroups *cgroups, const struct cgroup *cgroup)
 {
 	struct latch_wish_search search = {.cgroup = cgroup->id, .is_deep = may_be_deep(cgroup)};
 	size_t i, used = 0;
+	int found;
 
 	for (i = 0; i < cgroups->count && used < LATCH_WISH_COVERS; i++)
 		if (cgroups->listed[i]->configured && cgroups->listed[i]->id)
 			search.covered[used++] = cgroups->listed[i]->id;
-	return wishes_find(cgroups->maps, &search);
+	walk_pace_begin(&cgroups->searches);
+	found = wishes_find(cgroups->maps, &search);
+	walk_pace_end(&cgroups->searches);
+	return found;
 }
 
-bool cgroup_is_needed(const struct cgroups *cgroups, const struct cgroup *cgroup)
+bool cgroup_is_needed(struct cgroups *cgroups, const struct cgroup *cgroup)
 {
 	return latches_walk(cgroups->maps, find_connection, NULL) != 0 ||
 	       find_wish(cgroups, cgroup) != 0;

@@ -3,7 +3,9 @@
 
 #include <bpf/bpf.h>
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include "common/loop.h"
 #include "latchd/sa/child/sa_group_changes.h"
@@ -14,6 +16,53 @@ void pair_decisions_start(struct pair_decisions *decisions, int map)
 	memset(decisions, 0, sizeof(*decisions));
 	decisions->map = map;
 	decisions->unknown = true;
+}
+
+/* ---- shares */
+
+static struct pair_host_key host_key(uint64_t netns, const struct sa_way *way)
+{
+	struct pair_host_key key = {.netns = netns, .family = way->family};
+
+	memcpy(key.address, way->remote, way->family == AF_INET6 ? 8 : sizeof(key.address));
+	return key;
+}
+
+/* NULL when out of memory. */
+static struct pair_host *host_of(struct pair_decisions *decisions, uint64_t netns,
+				 const struct sa_way *way)
+{
+	const struct pair_host_key key = host_key(netns, way);
+	struct pair_host *host;
+
+	HASH_FIND(hh, decisions->hosts, &key, sizeof(key), host);
+	if (host)
+		return host;
+	host = calloc(1, sizeof(*host));
+	if (!host)
+		return NULL;
+	host->key = key;
+	HASH_ADD(hh, decisions->hosts, key, sizeof(host->key), host);
+	return host;
+}
+
+static void free_unused(struct pair_decisions *decisions, struct pair_host *host)
+{
+	if (host->count)
+		return;
+	HASH_DELETE(hh, decisions->hosts, host);
+	free(host);
+}
+
+static void free_hosts(struct pair_decisions *decisions)
+{
+	struct pair_host *host, *next;
+
+	HASH_ITER(hh, decisions->hosts, host, next)
+	{
+		HASH_DELETE(hh, decisions->hosts, host);
+		free(host);
+	}
 }
 
 /* ---- the end of a decision */
@@ -54,6 +103,7 @@ int pair_decisions_forget(struct pair_decisions *decisions)
 	decisions->unknown = false;
 	decisions->count = 0;
 	memset(decisions->of_peer, 0, sizeof(decisions->of_peer));
+	free_hosts(decisions);
 	return 0;
 }
 
@@ -66,6 +116,8 @@ static int end_decision(struct pair_decisions *decisions, struct pair_decision *
 	if (err)
 		return err;
 	decisions->of_peer[decision->peer]--;
+	decision->host->count--;
+	free_unused(decisions, decision->host);
 	decision->ended = true;
 	return 0;
 }
@@ -183,7 +235,17 @@ int pair_decisions_follow(struct pair_decisions *decisions, struct sa_groups *gr
 
 /* ---- a new decision */
 
-/* Each flow that asks may be of another pair: a peer with many pairs ends its oldest decision. */
+static bool goes_before(const struct pair_decisions *decisions, const struct pair_decision *one,
+			const struct pair_decision *other)
+{
+	if (one->host->count != other->host->count)
+		return one->host->count > other->host->count;
+	return decisions->of_peer[one->peer] > decisions->of_peer[other->peer];
+}
+
+/* Each flow that asks may be of another pair: a host with many pairs ends its own decisions, the
+ * oldest ones first.
+ */
 static int make_room(struct pair_decisions *decisions)
 {
 	size_t i, first = 0;
@@ -192,8 +254,7 @@ static int make_room(struct pair_decisions *decisions)
 	if (decisions->count < LATCH_PAIRS_MAX)
 		return 0;
 	for (i = 1; i < decisions->count; i++)
-		if (decisions->of_peer[decisions->kept[i].peer] >
-		    decisions->of_peer[decisions->kept[first].peer])
+		if (goes_before(decisions, &decisions->kept[i], &decisions->kept[first]))
 			first = i;
 	err = end_decision(decisions, &decisions->kept[first]);
 	close_gaps(decisions);
@@ -219,10 +280,23 @@ static void note_again(struct pair_decisions *decisions, const struct pair_decis
 			decisions->kept[i].contested = made->contested;
 }
 
+static int add(struct pair_decisions *decisions, const struct pair_decision *made,
+	       uint32_t decision)
+{
+	int err = bpf_map_update_elem(decisions->map, &made->pair, &decision, BPF_NOEXIST);
+
+	if (err)
+		return err;
+	made->host->count++;
+	decisions->of_peer[made->peer]++;
+	decisions->kept[decisions->count++] = *made;
+	return 0;
+}
+
 int pair_decisions_put(struct pair_decisions *decisions, const struct latch_flow *flow,
 		       const struct sa_group *group, bool contested)
 {
-	const struct pair_decision made = {
+	struct pair_decision made = {
 		.pair = pair_of(flow, group->params),
 		.made_ms = loop_now_ms(),
 		.peer = group->peer,
@@ -236,11 +310,12 @@ int pair_decisions_put(struct pair_decisions *decisions, const struct latch_flow
 	if (err != -ENOENT)
 		return err;
 	err = make_room(decisions);
-	if (!err)
-		err = bpf_map_update_elem(decisions->map, &made.pair, &decision, BPF_NOEXIST);
 	if (err)
 		return err;
-	decisions->of_peer[made.peer]++;
-	decisions->kept[decisions->count++] = made;
-	return 0;
+	made.host = host_of(decisions, flow->netns, &group->way);
+	if (!made.host)
+		return -ENOMEM;
+	err = add(decisions, &made, decision);
+	free_unused(decisions, made.host);
+	return err;
 }

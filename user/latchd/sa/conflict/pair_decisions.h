@@ -4,7 +4,7 @@
  * the same. A decision is made at the first flow that asks. When a group of CHILD_SAs that concerns
  * it begins or ceases to count, or the SPD or a device has changed for it, it is made again or
  * ends: before any SA is bound after it. A full table gives up the oldest decision of the peer with
- * most of them.
+ * most of them, at the remote host with most: a host may have many identities.
  */
 #ifndef LATCHD_SA_CONFLICT_PAIR_DECISIONS_H
 #define LATCHD_SA_CONFLICT_PAIR_DECISIONS_H
@@ -13,6 +13,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "common/hash.h"
 #include "latch_abi.h"
 #include "latchd/sa/child/sa_group.h"
 
@@ -27,8 +28,23 @@
 #define PAIR_DECISIONS_WORK_LEAST 4096
 #define PAIR_DECISIONS_YOUNG_MS	  8000
 
+/* The outer address of the peers; of IPv6 its first 64 bits, which one host may have. */
+struct pair_host_key {
+	uint64_t netns;
+	uint8_t address[16];
+	uint8_t family;
+	uint8_t pad[7];
+};
+
+struct pair_host {
+	struct pair_host_key key;
+	unsigned int count; /* of its decisions */
+	UT_hash_handle hh;
+};
+
 struct pair_decision {
 	struct latch_pair pair;
+	struct pair_host *host;
 	uint64_t made_ms;
 	uint16_t peer; /* as of the group */
 	bool contested;
@@ -43,6 +59,7 @@ struct pair_decisions { /* begins with pair_decisions_start() */
 	size_t count;	   /* in the order of their making */
 	struct pair_decision kept[LATCH_PAIRS_MAX];
 	uint16_t of_peer[LATCH_IDENTITIES_MAX + 1];
+	struct pair_host *hosts;
 	uint64_t work_ms, work; /* since then */
 	uint32_t work_of_peer[LATCH_IDENTITIES_MAX + 1];
 };

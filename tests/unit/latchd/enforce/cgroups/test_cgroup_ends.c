@@ -325,12 +325,25 @@ Test(cgroup_ends, a_wish_far_below_a_former_cgroup_keeps_its_programs_and_one_el
 
 static int other_sockets[OTHER_SOCKETS];
 static void (*behind_read)(void);
+static unsigned int searches, search_ms; /* and how long one takes */
+
+static void work_for(unsigned int ms)
+{
+	clock_t end = clock() + (clock_t)ms * CLOCKS_PER_SEC / 1000;
+
+	while (clock() < end)
+		;
+}
 
 /* In place of that of the C library. */
 ssize_t read(int fd, void *buffer, size_t size)
 {
 	ssize_t length = syscall(SYS_read, fd, buffer, size);
 
+	if (size == 1) {
+		work_for(search_ms);
+		searches++;
+	}
 	if (behind_read && length > 0)
 		behind_read();
 	return length;
@@ -379,6 +392,68 @@ Test(cgroup_ends, sockets_that_are_closed_during_the_search_hide_no_wish)
 			close_others();
 		close(fd);
 	}
+}
+
+static uint64_t last_searched(void)
+{
+	struct latch_wish_search search;
+	__u32 key = 0;
+
+	cr_assert_eq(bpf_map_lookup_elem(maps.wish_search, &key, &search), 0);
+	return search.cgroup;
+}
+
+static void two_formers(void)
+{
+	make(A);
+	make(B);
+	make(C);
+	before = programs_of(A);
+	make_former(A, B);
+	restart_with(C);
+	expect_state(A, CGROUP_FORMER);
+	expect_state(B, CGROUP_FORMER);
+}
+
+/* Any user can have many sockets with wishes, in deep cgroups. */
+Test(cgroup_ends,
+     R_2_15_long_searches_for_wishes_take_a_fifth_of_the_time_and_each_cgroup_has_its_turn)
+{
+	int in_a, in_b, i;
+	uint64_t first;
+
+	two_formers();
+	in_a = socket_with(A, 1);
+	in_b = socket_with(B, 1);
+	end_latch();
+	search_ms = 60;
+	searches = 0;
+	for (i = 0; i < 10; i++)
+		cgroups_check(cgroups);
+	cr_expect_eq(searches, 1);
+	expect_state(A, CGROUP_FORMER);
+	expect_state(B, CGROUP_FORMER);
+	for (i = 0; i < 2; i++) {
+		first = last_searched();
+		while (walk_pace_wait_ms(&cgroups->searches))
+			poll(NULL, 0, 10);
+		cgroups_check(cgroups);
+		cr_expect_eq(searches, (unsigned int)i + 2);
+		cr_expect_neq(last_searched(), first);
+	}
+	close(in_a);
+	close(in_b);
+}
+
+Test(cgroup_ends, short_searches_end_all_former_cgroups_at_once)
+{
+	two_formers();
+	end_latch();
+	cgroups_check(cgroups);
+	cr_expect_not(is_listed(A));
+	cr_expect_not(is_listed(B));
+	expect_at_once(A, 0);
+	expect_at_once(B, 0);
 }
 
 static int wished_meanwhile = -1;

@@ -102,6 +102,63 @@ Test(pair_decisions, reads_of_the_spd_have_a_pace)
 	cr_expect_eq(decision_of(&hq, 1), -1);
 }
 
+/* A peer that edits the SPD all the time chooses when it is known: the next question may come too
+ * early again. */
+Test(pair_decisions, R_2_15_a_question_that_came_too_early_is_answered_after_the_next_read)
+{
+	const struct latch_flow flow = flow_inside(1);
+
+	default_and_branch(200);
+	edited();
+	walk_pace_hold(&attribution->walks, 20);
+	cr_expect_not(is_refused_now(&hq, &flow));
+	cr_expect_eq(decision_of(&hq, 1), -1);
+	settle_for(A_SECOND_MS);
+	cr_expect_eq(decision_of(&hq, 1), LATCH_PAIR_ALONE);
+}
+
+Test(pair_decisions, R_2_15_a_walk_over_all_latches_answers_the_questions_that_wait_for_it)
+{
+	const struct latch_flow flow = flow_inside(1);
+
+	default_and_branch(200);
+	edited();
+	walk_pace_hold(&attribution->walks, 10 * A_SECOND_MS);
+	cr_expect_not(is_refused_now(&hq, &flow));
+	attribution_check_all(attribution);
+	cr_expect_eq(decision_of(&hq, 1), LATCH_PAIR_ALONE);
+	cr_expect_not(loop_timer_armed(&attribution->answer));
+}
+
+Test(pair_decisions, R_2_3_8_a_late_answer_is_a_refusal_where_another_sa_can_carry_the_flow)
+{
+	const struct latch_flow flow = flow_inside(2);
+
+	add_policies(&hq, 200, 0);
+	bring_up(&hq);
+	add_policies(&branch, 200, 0);
+	bring_up(&branch);
+	edited();
+	walk_pace_hold(&attribution->walks, 10 * A_SECOND_MS);
+	cr_expect_not(is_refused_now(&hq, &flow), "it is only lost");
+	attribution_check_all(attribution);
+	cr_expect_eq(decision_of(&hq, 2), LATCH_PAIR_CONTESTED);
+}
+
+Test(pair_decisions, R_2_3_8_no_question_is_answered_while_the_spd_cannot_be_read)
+{
+	const struct latch_flow flow = flow_inside(1);
+
+	default_and_branch(200);
+	settle_for(A_SECOND_MS);
+	edited();
+	walk_pace_hold(&attribution->walks, 10 * A_SECOND_MS);
+	cr_expect_not(is_refused_now(&hq, &flow));
+	kernel.err = -EAGAIN;
+	attribution_check_all(attribution);
+	cr_expect_eq(decision_of(&hq, 1), -1);
+}
+
 /* Its SAs could be rivals of all others. */
 Test(pair_decisions, R_2_3_8_while_a_key_manager_has_not_listed_its_sas_none_starts)
 {
@@ -492,7 +549,7 @@ static uint64_t *due_of(const struct feed_child *child)
 	struct latch_sa_key key = in_key(child, ns.cookie);
 	struct child_sa_end *end = child_sas_find(&attribution->child_sas, &key);
 
-	return &attribution->questions_due_ms[end->child->peer % QUESTIONS_PEERS];
+	return &attribution->questions_due_ms[end->child->peer];
 }
 
 /* An answer takes some milliseconds. */

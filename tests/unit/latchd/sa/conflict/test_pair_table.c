@@ -40,13 +40,18 @@ static struct latch_flow flow_to(uint32_t number)
 	return flow;
 }
 
-/* Of a peer that has params of the same number. */
-static int put(uint32_t number, uint16_t peer)
+/* Of a peer that has params of the same number, at a host. */
+static int put_at(struct sa_way host, uint32_t number, uint16_t peer)
 {
-	const struct sa_group group = {.params = peer, .peer = peer};
+	const struct sa_group group = {.params = peer, .peer = peer, .way = host};
 	const struct latch_flow flow = flow_to(number);
 
 	return pair_decisions_put(&table, &flow, &group, false);
+}
+
+static int put(uint32_t number, uint16_t peer)
+{
+	return put_at((struct sa_way){.family = AF_INET}, number, peer);
 }
 
 static bool has(uint32_t number, uint16_t peer)
@@ -159,6 +164,62 @@ Test(pair_table, peers_share_a_full_table_in_equal_parts)
 	cr_expect_geq(table.of_peer[3], LATCH_PAIRS_MAX / 2 - 1);
 	cr_expect_geq(table.of_peer[4], LATCH_PAIRS_MAX / 2 - 1);
 	cr_expect_eq(decisions(), LATCH_PAIRS_MAX);
+}
+
+#define IDENTITIES    3
+#define OF_IDENTITY   1500
+#define OF_OTHER      2000
+#define TABLE_IS_LESS (IDENTITIES * OF_IDENTITY + OF_OTHER > LATCH_PAIRS_MAX)
+
+/* Each identity has fewer decisions than the other peer. */
+static void check_identities(struct sa_way (*host_of_identity)(uint32_t number))
+{
+	const struct sa_way other = {.family = AF_INET6, .remote = {0x20, 1, 0xd, 0xb8}};
+	uint32_t i;
+
+	_Static_assert(TABLE_IS_LESS, "the table is full");
+	start_table();
+	for (i = 0; i < OF_OTHER; i++)
+		cr_assert_eq(put_at(other, i, 3), 0);
+	for (i = 0; i < IDENTITIES * OF_IDENTITY; i++)
+		cr_assert_eq(put_at(host_of_identity(i), i, (uint16_t)(4 + i % IDENTITIES)), 0);
+	cr_expect_eq(table.of_peer[3], OF_OTHER);
+	cr_expect_eq(decisions(), LATCH_PAIRS_MAX);
+	cr_expect_eq(HASH_COUNT(table.hosts), 2);
+}
+
+static struct sa_way one_host(uint32_t number)
+{
+	(void)number;
+	return (struct sa_way){.family = AF_INET, .remote = {192, 0, 2, 1}};
+}
+
+static struct sa_way address_of_one_network(uint32_t number)
+{
+	struct sa_way way = {.family = AF_INET6, .remote = {0x20, 1, 0xd, 0xb9}};
+
+	memcpy(&way.remote[12], &number, sizeof(number));
+	return way;
+}
+
+Test(pair_table, R_2_15_a_host_with_many_identities_takes_nothing_from_another)
+{
+	check_identities(one_host);
+	check_identities(address_of_one_network);
+}
+
+Test(pair_table, peers_behind_one_address_share_its_part)
+{
+	uint32_t i;
+
+	start_table();
+	for (i = 0; i < 100; i++)
+		cr_assert_eq(put_at(one_host(0), i, 3), 0);
+	for (i = 0; i < LATCH_PAIRS_MAX; i++)
+		cr_assert_eq(put_at(one_host(0), i, 4), 0);
+	cr_expect_eq(table.of_peer[3], 100);
+	cr_expect_eq(pair_decisions_forget(&table), 0);
+	cr_expect_null(table.hosts);
 }
 
 Test(pair_table, more_changes_than_are_known_end_all_decisions)
