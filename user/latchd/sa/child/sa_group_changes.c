@@ -99,41 +99,41 @@ static bool has_address(const struct sa_groups_change *change, const struct latc
 }
 
 /* Own selectors and devices decide whether other groups contest a pair, whatever the SPD. */
-static unsigned int doubts_of(enum sa_groups_cause cause)
+static unsigned int scope_of(enum sa_groups_cause cause)
 {
 	switch (cause) {
 	case SA_GROUPS_BEGINS:
-		return SA_GROUPS_DOUBT_BEGUN;
+		return SA_GROUPS_SCOPE_BEGUN;
 	case SA_GROUPS_POLICY:
-		return SA_GROUPS_DOUBT_POLICY;
+		return SA_GROUPS_SCOPE_POLICY;
 	case SA_GROUPS_CHOICE:
 	case SA_GROUPS_CEASES:
 		break;
 	}
-	return SA_GROUPS_DOUBT_ALL;
+	return SA_GROUPS_SCOPE_ALL;
 }
 
-static unsigned int doubts_by(const struct sa_groups_change *change, const struct latch_pair *pair,
-			      const struct sa_place *place, bool contested)
+static unsigned int scope_by(const struct sa_groups_change *change, const struct latch_pair *pair,
+			     const struct sa_place *place, bool contested)
 {
 	if (change->params && change->params == pair->params)
-		return SA_GROUPS_DOUBT_ALL;
+		return SA_GROUPS_SCOPE_ALL;
 	if (leaves_answer(change, contested) || !is_in_range(change, pair, place) ||
 	    !has_address(change, pair))
 		return 0;
-	return doubts_of(change->cause);
+	return scope_of(change->cause);
 }
 
-unsigned int sa_group_changes_doubts(const struct sa_groups *groups, uint64_t since,
-				     const struct latch_pair *pair, bool contested)
+unsigned int sa_group_changes_scope(const struct sa_groups *groups, uint64_t since,
+				    const struct latch_pair *pair, bool contested)
 {
 	const struct sa_place place = sa_place_of(pair->netns, pair->remote_addr);
-	unsigned int doubts = 0;
+	unsigned int scope = 0;
 
 	if (groups->changes - since > SA_GROUPS_CHANGES)
-		return SA_GROUPS_DOUBT_ALL;
-	for (; !(doubts & SA_GROUPS_DOUBT_ALL) && since < groups->changes; since++)
-		doubts |= doubts_by(&groups->changed[since % SA_GROUPS_CHANGES], pair, &place,
-				    contested);
-	return doubts;
+		return SA_GROUPS_SCOPE_ALL;
+	for (; !(scope & SA_GROUPS_SCOPE_ALL) && since < groups->changes; since++)
+		scope |= scope_by(&groups->changed[since % SA_GROUPS_CHANGES], pair, &place,
+				  contested);
+	return scope;
 }

@@ -9,10 +9,10 @@
 
 #include "latchd/sa/child/sa_group.h"
 
-enum sa_groups_doubt {
-	SA_GROUPS_DOUBT_BEGUN = 1,  /* groups with other params that began */
-	SA_GROUPS_DOUBT_POLICY = 2, /* policies, for any group */
-	SA_GROUPS_DOUBT_ALL = 4,
+enum sa_groups_scope {
+	SA_GROUPS_SCOPE_BEGUN = 1,  /* groups with other params that began */
+	SA_GROUPS_SCOPE_POLICY = 2, /* policies, for any group */
+	SA_GROUPS_SCOPE_ALL = 4,
 };
 
 /* The group begins or ceases to count. */
@@ -25,10 +25,10 @@ void sa_group_changes_add_choice(struct sa_groups *groups, uint64_t netns,
 void sa_group_changes_forget(struct sa_groups *groups);
 
 /*
- * By what may the answer be another one now? A set of enum sa_groups_doubt; 0: it is the same.
+ * By what may the answer be another one now? A set of enum sa_groups_scope; 0: it is the same.
  * since: sa_groups.changes when it was given. After too many changes it is everything.
  */
-unsigned int sa_group_changes_doubts(const struct sa_groups *groups, uint64_t since,
-				     const struct latch_pair *pair, bool contested);
+unsigned int sa_group_changes_scope(const struct sa_groups *groups, uint64_t since,
+				    const struct latch_pair *pair, bool contested);
 
 #endif

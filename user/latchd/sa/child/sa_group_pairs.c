@@ -253,16 +253,16 @@ static bool has_begun_rival(struct pair_search *search, uint64_t numbered)
 
 static bool is_contested_now(struct pair_search *search, const struct sa_groups_alone *alone)
 {
-	unsigned int doubts = alone->doubts;
+	unsigned int scope = alone->scope;
 
-	if (doubts & SA_GROUPS_DOUBT_ALL || search->groups->unshared)
+	if (scope & SA_GROUPS_SCOPE_ALL || search->groups->unshared)
 		return is_contested(search);
 	if (!notes_own(search, alone->peer) ||
-	    (doubts & SA_GROUPS_DOUBT_BEGUN && has_begun_rival(search, alone->numbered)))
+	    (scope & SA_GROUPS_SCOPE_BEGUN && has_begun_rival(search, alone->numbered)))
 		return true;
 	/* Selectors and devices are those of before. */
 	search->own_count = 0;
-	return (doubts & SA_GROUPS_DOUBT_POLICY && visit_groups(search, find_rival)) ||
+	return (scope & SA_GROUPS_SCOPE_POLICY && visit_groups(search, find_rival)) ||
 	       is_over(search);
 }
 

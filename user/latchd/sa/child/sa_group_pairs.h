@@ -43,9 +43,9 @@ const struct sa_group *sa_groups_rival_of_pair(struct sa_groups *groups,
  */
 struct sa_groups_alone {
 	const struct latch_pair *pair;
-	uint16_t peer;	     /* with these params */
-	uint64_t numbered;   /* sa_groups.numbered when it was given */
-	unsigned int doubts; /* of sa_group_changes.h */
+	uint16_t peer;	    /* with these params */
+	uint64_t numbered;  /* sa_groups.numbered when it was given */
+	unsigned int scope; /* of sa_group_changes.h */
 };
 
 /* May the answer stay? False also if it takes more work, or if the last read of the SPD has failed.

@@ -177,13 +177,13 @@ static uint64_t work_left(const struct pair_decisions *decisions,
 }
 
 static bool stays_alone(struct pair_decisions *decisions, struct sa_groups *groups,
-			const struct pair_decision *decision, unsigned int doubts)
+			const struct pair_decision *decision, unsigned int scope)
 {
 	const struct sa_groups_alone answer = {
 		.pair = &decision->pair,
 		.peer = decision->peer,
 		.numbered = decisions->numbered,
-		.doubts = doubts,
+		.scope = scope,
 	};
 	uint64_t before = groups->work, left = work_left(decisions, decision);
 	bool alone;
@@ -202,16 +202,16 @@ static bool stays_alone(struct pair_decisions *decisions, struct sa_groups *grou
 static int end_concerned(struct pair_decisions *decisions, struct sa_groups *groups)
 {
 	struct pair_decision *decision;
-	unsigned int doubts;
+	unsigned int scope;
 	size_t i;
 	int err = 0;
 
 	begin_work(decisions);
 	for (i = decisions->count; !err && i; i--) {
 		decision = &decisions->kept[i - 1];
-		doubts = sa_group_changes_doubts(groups, decisions->changes, &decision->pair,
-						 decision->contested);
-		if (doubts && !stays_alone(decisions, groups, decision, doubts))
+		scope = sa_group_changes_scope(groups, decisions->changes, &decision->pair,
+					       decision->contested);
+		if (scope && !stays_alone(decisions, groups, decision, scope))
 			err = end_decision(decisions, decision);
 	}
 	close_gaps(decisions);

@@ -149,7 +149,7 @@ Test(pair_changes, R_2_3_8_a_peer_with_all_addresses_ends_the_decisions_where_it
 Test(pair_changes, R_2_3_8_while_the_spd_cannot_be_read_again_a_change_ends_decisions)
 {
 	struct latch_pair pair = {.netns = ns.cookie, .family = AF_INET};
-	struct sa_groups_alone alone = {.pair = &pair, .doubts = SA_GROUPS_DOUBT_ALL};
+	struct sa_groups_alone alone = {.pair = &pair, .scope = SA_GROUPS_SCOPE_ALL};
 	const struct latch_flow flow = flow_inside(2);
 	struct sa_groups *groups = &attribution->child_sas.groups;
 
