@@ -97,6 +97,11 @@ int attribution_watch_choice(struct attribution *a, struct loop *loop,
 	return a->choice ? 0 : -ENOMEM;
 }
 
+bool attribution_refuses(struct attribution *a, const struct latch_event *event)
+{
+	return attribution_decide(a, event);
+}
+
 void attribution_set_policy_grace(struct attribution *a, unsigned int ms)
 {
 	choice_set_grace(a->choice, ms);

@@ -60,6 +60,8 @@ struct attribution {
 	struct log_limit marks_log, share_log, breaks_log, check_log, pairing_log, pairs_log;
 };
 
+/* attribution_refuses() */
+bool attribution_decide(struct attribution *attribution, const struct latch_event *event);
 /* Answers the questions that have waited for a read of the SPD, right behind one. */
 void attribution_answer(struct attribution *attribution);
 /* Of the timer answer: reads the SPD and answers. */

@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Decides over the first packets under contested SAs: attribution_refuses(). */
+/* Decides over the first packets under contested SAs, now or after the next read of the SPD. */
 #include <errno.h>
 #include <string.h>
 
 #include "common/log.h"
 #include "latchd/maps/tables.h"
-#include "latchd/sa/attribution.h"
 #include "latchd/sa/attribution_parts.h"
 #include "latchd/sa/child/sa_group_pairs.h"
 
@@ -135,7 +134,7 @@ static bool decide(struct attribution *a, const struct sa_group *group,
 	return contested;
 }
 
-bool attribution_refuses(struct attribution *a, const struct latch_event *event)
+bool attribution_decide(struct attribution *a, const struct latch_event *event)
 {
 	const struct sa_group *group;
 
