@@ -395,8 +395,8 @@ static void start_charon(uint32_t unused)
 }
 
 /*
- * Killed: its SAs stay in the kernel. Stopped: it deletes them. What it negotiates ends with it: the
- * next charon may number an IKE_SA alike.
+ * Killed: its SAs stay in the kernel. Stopped: it deletes them. What it negotiates ends with it:
+ * the next charon may number an IKE_SA alike.
  */
 void charon_step_ends(void)
 {

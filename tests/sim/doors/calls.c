@@ -3,11 +3,11 @@
  * latchd's bpf() calls, and the ring of events. A descriptor of a table is a small number that no
  * file has.
  *
- * Each call may fail for lack of memory: the kernel copies keys and values of every table, also for a
- * deletion. So may the ring at the start of latchd, connect() (charon.c), netlink and the destruction
- * of a socket (net.c), and each allocation of latchd (memory.c). Never for lack of memory: epoll and
- * eventfd, files, reads and writes of a connected socket, the search of a socket, and all that has no
- * door (sim.mk).
+ * Each call may fail for lack of memory: the kernel copies keys and values of every table, also for
+ * a deletion. So may the ring at the start of latchd, connect() (charon.c), netlink and the
+ * destruction of a socket (net.c), and each allocation of latchd (memory.c). Never for lack of
+ * memory: epoll and eventfd, files, reads and writes of a connected socket, the search of a socket,
+ * and all that has no door (sim.mk).
  */
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * SAs that an earlier latchd has bound, of a key manager that has sent this latchd no list yet. charon
- * has sent one, pluto has not. Both serve one namespace, and C and D are peers at one address with
- * the same selectors.
+ * SAs that an earlier latchd has bound, of a key manager that has sent this latchd no list yet.
+ * charon has sent one, pluto has not. Both serve one namespace, and C and D are peers at one
+ * address with the same selectors.
  */
 #include "attribution_fixture.h"
 
