@@ -28,7 +28,8 @@ enum side {
 struct message {
 	uint64_t due_ms;
 	size_t length, sent;
-	/* Where its arrival is noted, or NULL: of a dead or rebooted peer, and of a list's end. */
+	/* Where its arrival is noted, or NULL: of a dead, rebooted or authenticated peer, and of a
+	 * list's end. */
 	uint64_t *noted;
 	uint8_t bytes[CHARON_MESSAGE_MAX];
 };
@@ -41,6 +42,7 @@ struct peer {
 	unsigned int first, count;
 	uint64_t last_due_ms;
 	uint64_t registered_ms; /* for the events of IKE and CHILD_SAs; 0: not yet */
+	uint64_t delivered_ms;	/* the last message reached latchd */
 };
 
 static struct {
@@ -50,6 +52,10 @@ static struct {
 	unsigned int listed; /* IKE_SAs of the present list */
 	uint64_t list_due_ms, held_until_ms;
 	uint64_t listed_ms; /* the last complete list reached latchd */
+	/* latchd waits for the list of connections, and has waited without a pause since. The last
+	 * such list reached it. */
+	bool proving;
+	uint64_t proving_ms, proven_ms;
 	uint32_t lateness;
 	unsigned int process; /* number of starts: a restarted charon is another process */
 } charon;
@@ -101,8 +107,11 @@ static void send_conns(enum side side)
 {
 	struct vici_builder builder = charon_listed_conn();
 
+	if (!charon.proving && charon.proven_ms < sim.now_ms)
+		charon.proving_ms = sim.now_ms;
+	charon.proving = true;
 	queue(side, VICI_EVENT, "list-conn", &builder, NULL);
-	queue(side, VICI_CMD_RESPONSE, NULL, NULL, NULL);
+	queue(side, VICI_CMD_RESPONSE, NULL, NULL, &charon.proven_ms);
 }
 
 /* One IKE_SA after another: the list is of no single moment. */
@@ -204,13 +213,28 @@ int __wrap_getsockopt(int fd, int level, int name, void *value, socklen_t *lengt
 /* latchd holds reports back until its first list of the connection is complete. */
 static bool has_unread_reports(const struct peer *peer)
 {
-	return peer->registered_ms && charon.listed_ms < peer->registered_ms;
+	return charon.listed_ms < peer->registered_ms;
 }
 
-static void peer_close(struct peer *peer)
+/*
+ * Events wait behind one that needs the list of connections: the proof of a peer that has
+ * authenticated. charon tells only once that a peer is dead, or is back after a reboot, so what
+ * waits is lost with the connection. since_ms: latchd may not have handled messages since.
+ */
+static void lose_reports(const struct peer *peer, uint64_t since_ms)
 {
 	if (has_unread_reports(peer))
-		world_forget_reports(peer->registered_ms);
+		since_ms = peer->registered_ms;
+	else if (charon.proving)
+		since_ms = charon.proving_ms;
+	charon.proving = false;
+	world_forget_reports(since_ms);
+}
+
+static void peer_close(struct peer *peer, uint64_t since_ms)
+{
+	if (peer->registered_ms)
+		lose_reports(peer, since_ms);
 	if (peer->fd >= 0)
 		close(peer->fd);
 	peer->fd = -1;
@@ -222,8 +246,12 @@ static void peer_close(struct peer *peer)
 
 void charon_disconnect(void)
 {
-	peer_close(&charon.peers[FIRST]);
-	peer_close(&charon.peers[SECOND]);
+	enum side side;
+
+	for (side = FIRST; side < SIDES; side++)
+		read_requests(side);
+	for (side = FIRST; side < SIDES; side++)
+		peer_close(&charon.peers[side], sim.now_ms);
 	charon.listing = false;
 }
 
@@ -241,7 +269,7 @@ static struct peer *free_peer(void)
 
 	for (side = FIRST; side < SIDES; side++)
 		if (is_closed(&charon.peers[side]))
-			peer_close(&charon.peers[side]);
+			peer_close(&charon.peers[side], charon.peers[side].delivered_ms);
 	for (side = FIRST; side < SIDES; side++)
 		if (charon.peers[side].fd < 0)
 			return &charon.peers[side];
@@ -355,7 +383,7 @@ static void deliver(enum side side)
 		size = 1 + sim_draw((uint32_t)size - 1);
 	sent = send(peer->fd, message->bytes + message->sent, size, MSG_DONTWAIT | MSG_NOSIGNAL);
 	if (sent < 0 && errno != EAGAIN)
-		peer_close(peer);
+		peer_close(peer, peer->delivered_ms);
 	if (sent <= 0)
 		return;
 	message->sent += (size_t)sent;
@@ -363,6 +391,9 @@ static void deliver(enum side side)
 		return;
 	if (message->noted)
 		*message->noted = sim.now_ms;
+	if (message->noted == &charon.proven_ms)
+		charon.proving = false;
+	peer->delivered_ms = sim.now_ms;
 	peer->first = (peer->first + 1) % MESSAGES_MAX;
 	peer->count--;
 }

@@ -103,7 +103,7 @@ void charon_ike_up(const struct world_ike_sa *ike_sa, bool initiator)
 	if (initiator)
 		vici_build_value(&builder, "initiator", "yes");
 	vici_build_section_end(&builder);
-	charon_event("ike-updown", &builder, NULL);
+	charon_event("ike-updown", &builder, &world.up_ms[ike_sa->peer]);
 }
 
 void charon_ike_down(const struct world_ike_sa *ike_sa, enum charon_down cause)

@@ -73,8 +73,8 @@ struct world {
 	struct world_child children[WORLD_CHILDREN];
 	struct world_flow flows[WORLD_FLOWS];
 	bool policies;
-	/* When the last report of a dead or rebooted peer reached latchd. */
-	uint64_t dead_ms[WORLD_PEERS], rebooted_ms[WORLD_PEERS];
+	/* When the last report of a dead, rebooted or authenticated peer reached latchd. */
+	uint64_t dead_ms[WORLD_PEERS], rebooted_ms[WORLD_PEERS], up_ms[WORLD_PEERS];
 	/* When the only IKE_SA of a peer got no answer. 0: the peer had another, has
 	 * authenticated since, or the report was lost. */
 	uint64_t last_dead_ms[WORLD_PEERS];

@@ -155,13 +155,24 @@ bool preparation_is_final(int err)
 	return err == -ENOENT || err == -EBADMSG || err == -EDQUOT || err == -ENAMETOOLONG;
 }
 
+/* R-2.3-7: no SA stays BOUND without counting in conflicts. After an error the CHILD_SA waits. */
+static int find_params(const struct binding *b, struct child_sa *child)
+{
+	int err = child_params_find(b, child), disowned;
+
+	if (err != -EBADMSG || child->params)
+		return err;
+	disowned = sa_ends_disown(b, child);
+	return disowned ? disowned : err;
+}
+
 /*
  * Finds the params and makes the CHILD_SA count. After an error there is nothing to bind.
  */
 static int find_and_count(const struct binding *b, struct child_sa *child, bool *ret_up_to_date)
 {
 	uint16_t before = child->params;
-	int err = child_params_find(b, child);
+	int err = find_params(b, child);
 
 	*ret_up_to_date = err || is_up_to_date(b, child, before);
 	if (!err)

@@ -195,14 +195,14 @@ int sa_ends_write(const struct binding *b, struct child_sa *child)
 	return err ? err : write_end(b, &child->out);
 }
 
-static int orphan_end(const struct binding *b, const struct child_sa_end *end)
+static int orphan_end(const struct binding *b, const struct child_sa_end *end, uint16_t params)
 {
 	struct latch_sa sa;
 	int result = child_params_get_sa(b, end, &sa);
 
 	if (result)
 		return result == -ENOENT ? 0 : result;
-	if (sa.word.state != LATCH_SA_BOUND || sa.word.params != end->child->params)
+	if (sa.word.state != LATCH_SA_BOUND || sa.word.params != params)
 		return 0;
 	result = sa_set(b->view.maps, &end->key, sa.word.serial, LATCH_SA_ORPHAN, sa.word.params,
 			sa.word.flags & LATCH_SA_CONTESTED);
@@ -211,9 +211,20 @@ static int orphan_end(const struct binding *b, const struct child_sa_end *end)
 
 int sa_ends_unbind(const struct binding *b, const struct child_sa *child)
 {
-	int err = orphan_end(b, &child->in);
+	int err = orphan_end(b, &child->in, child->params);
 
-	return err ? err : orphan_end(b, &child->out);
+	return err ? err : orphan_end(b, &child->out, child->params);
+}
+
+int sa_ends_disown(const struct binding *b, const struct child_sa *child)
+{
+	struct latch_sa in;
+	int err = child_params_get_sa(b, &child->in, &in);
+
+	if (err)
+		return err == -ENOENT ? 0 : err;
+	err = orphan_end(b, &child->in, in.word.params);
+	return err ? err : orphan_end(b, &child->out, in.word.params);
 }
 
 static int check_end(const struct binding *b, struct child_sa_end *end)
