@@ -46,8 +46,8 @@ class Tree:
                  "unit\ttest_a a::R_2_3_13_policy\t%s\twhy\nunit\ttest_a a::other\tpassed\t\n" % outcome)
 
     def scenario(self, kernel, outcome, detail="", conforms="S4\tnothing leaked\n", source=SOURCE,
-                 time="2026-01-02T00:00:00Z"):
-        folder = "build/tests/vm/%s/attack/" % kernel
+                 time="2026-01-02T00:00:00Z", name="attack"):
+        folder = "build/tests/vm/%s/%s/" % (kernel, name)
         self.put(folder + "from", "%s\t%s.1-amd64\t%s\n" % (source, kernel, time))
         self.put(folder + "result", outcome + "\t" + detail + "\n")
         self.put(folder + "conforms", conforms)
@@ -324,6 +324,23 @@ class ConformanceTest(unittest.TestCase):
         self.make()
         self.assertIn("`attack`<br>`ipv6`", self.row("S4"))
         self.assertIn("| 1 not run, 1 %s |" % PASS, self.row("S4"))
+
+    def with_short_form(self):
+        self.tree.put("tests/vm/attack/scenario.sh", "# variant: short steps=1\nconforms S4 \"a\"\n")
+        for kernel in ("6.1", "6.12", "7.2"):
+            self.tree.scenario(kernel, "passed", conforms="", name="short")
+
+    def test_a_short_form_may_leave_out_what_the_whole_scenario_shows(self):
+        self.with_short_form()
+        self.make()
+        self.assertIn("| shown |", self.row("S4"))
+        self.assertIn("| 1 not shown, 1 %s |" % PASS, self.row("S4"))
+
+    def test_a_short_form_does_not_stand_for_the_whole_scenario(self):
+        self.with_short_form()
+        self.tree.scenario("7.2", "passed", conforms="")
+        self.make()
+        self.assertIn("| shown in part: not shown on 7.2 |", self.row("S4"))
 
     def test_an_unknown_item_of_a_unit_test_is_refused(self):
         self.tree.put("tests/unit/test_a.c", "Test(a, R_2_99_nothing)\n{\n}\n")
