@@ -326,15 +326,21 @@ class ConformanceTest(unittest.TestCase):
         self.assertIn("| 1 not run, 1 %s |" % PASS, self.row("S4"))
 
     def with_short_form(self):
-        self.tree.put("tests/vm/attack/scenario.sh", "# variant: short steps=1\nconforms S4 \"a\"\n")
+        self.tree.put("tests/vm/attack/scenario.sh", "# variant: attack-short steps=1\nconforms S4 \"a\"\n")
         for kernel in ("6.1", "6.12", "7.2"):
-            self.tree.scenario(kernel, "passed", conforms="", name="short")
+            self.tree.scenario(kernel, "passed", conforms="", name="attack-short")
 
     def test_a_short_form_may_leave_out_what_the_whole_scenario_shows(self):
         self.with_short_form()
         self.make()
         self.assertIn("| shown |", self.row("S4"))
         self.assertIn("| 1 not shown, 1 %s |" % PASS, self.row("S4"))
+
+    def test_another_variant_leaves_out_nothing(self):
+        self.tree.put("tests/vm/attack/scenario.sh", "# variant: ipv6 family=6\nconforms S4 \"a\"\n")
+        self.tree.scenario("7.2", "passed", conforms="", name="ipv6")
+        self.make()
+        self.assertIn("not shown on 7.2", self.row("S4"))
 
     def test_a_short_form_does_not_stand_for_the_whole_scenario(self):
         self.with_short_form()
