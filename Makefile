@@ -52,17 +52,17 @@ FAKE_SRC    := $(sort $(wildcard tests/fake/*.c))
 FUZZ_SRC    := $(sort $(wildcard tests/fuzz/fuzz_*.c))
 CHAOS_SRC   := $(sort $(wildcard tests/chaos/chaos_*.c))
 VMTOOL_SRC  := $(sort $(wildcard tests/vm/tools/*.c))
-PROBE_BPF   := $(wildcard bpf/probe.bpf.c)
+# Of latchctl.
+CTL_BPF     := bpf/count_wishes.bpf.c
 # The definitions first: libbpf 1.4 misplaces maps that are linked before they are defined.
 LATCHD_BPF  := $(wildcard bpf/db/maps.bpf.c) \
-	       $(filter-out $(PROBE_BPF) bpf/db/maps.bpf.c,$(sort $(wildcard bpf/*/*.bpf.c)))
+	       $(filter-out bpf/db/maps.bpf.c,$(sort $(wildcard bpf/*/*.bpf.c)))
 # The programs alone, and the attack without latchd and with it.
 FAST_SCENARIOS := kernel-gate attack-without-latchd attack
 
 obj = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
 
-SKELETONS := $(if $(LATCHD_BPF),$(BUILD)/bpf/latchd.skel.h) \
-	     $(if $(PROBE_BPF),$(BUILD)/bpf/probe.skel.h)
+SKELETONS := $(if $(LATCHD_BPF),$(BUILD)/bpf/latchd.skel.h) $(BUILD)/bpf/count_wishes.skel.h
 LIBCOMMON := $(BUILD)/libcommon.a
 LIBLATCHD := $(BUILD)/liblatchd.a
 LIBCTL    := $(BUILD)/liblatchctl.a
@@ -79,6 +79,11 @@ CHAOS_BIN := $(patsubst tests/chaos/%.c,$(BUILD)/chaos/%,$(CHAOS_SRC))
 BENCH_BIN   := $(patsubst tests/bench/%.c,$(BUILD)/bench/%,$(wildcard tests/bench/*.c))
 VMTOOLS   := $(patsubst tests/vm/tools/%.c,$(BUILD)/tests/vm/%,$(VMTOOL_SRC)) \
 	     $(BUILD)/tests/vm/abi.bpf.o $(BUILD)/tests/vm/outer_identity.so
+
+# Of other languages: neither `make` nor `make check` needs their compilers.
+BINDINGS  := $(BUILD)/tests/vm/ask_rust $(BUILD)/tests/vm/ask_go
+RUSTC     ?= rustc
+GO        ?= go
 
 # ---------------------------------------------------------------- flags
 
@@ -105,14 +110,15 @@ ALL_LDFLAGS = -pie -Wl,-z,relro,-z,now -Wl,--as-needed \
 
 BPF_ARCH_x86_64  := x86
 BPF_ARCH_aarch64 := arm64
-BPF_CFLAGS = -target bpf -O2 -g -mcpu=v3 -Wall -Werror \
+# The programs read keys in words, whatever the types of their members: no rules of aliasing.
+BPF_CFLAGS = -target bpf -O2 -g -mcpu=v3 -fno-strict-aliasing -Wall -Werror \
 	     -ffile-prefix-map=$(CURDIR)=. \
 	     -D__TARGET_ARCH_$(BPF_ARCH_$(ARCH)) \
 	     -Iinclude -Ibpf -Ivmlinux/$(ARCH) $(BPF_SYSTEM_INCLUDES)
 
 # ---------------------------------------------------------------- targets
 
-.PHONY: all setup tests vm-tests unit vm check check-fast conformance conformance-table field mutation fuzz fuzz-build chaos chaos-build bench demo lint install clean help FORCE
+.PHONY: all setup tests vm-tests bindings unit vm check check-fast conformance conformance-table field mutation fuzz fuzz-build chaos chaos-build bench demo lint install clean help FORCE
 
 all: $(SKELETONS) $(LIBCOMMON) $(LIBLATCHD) $(PROGRAMS) $(LIBRARY) ## build latchd, latchctl and liblatch (default)
 
@@ -122,6 +128,8 @@ setup: ## install what building and testing needs (root, Debian 12)
 tests: vm-tests $(UNIT_BIN) ## build the unit tests and the test VMs' tools
 
 vm-tests: all $(VMTOOLS) ## build what the test VMs run
+
+bindings: $(BINDINGS) ## build the Go package and the Rust crate, with their examples
 
 unit: tests ## build and run the unit tests
 	$(Q)UNIT='$(UNIT)' BUILD='$(BUILD)' tools/make/check unit
@@ -144,7 +152,7 @@ conformance: ## everything on every kernel (hours), then docs/conformance.md
 
 field: ## real networks without latchd and with it, side by side, then build/field
 	+$(Q)SETUP=field UNIT= VM=--field ROOM= SHARD= BUILD='$(BUILD)' MAKE='$(MAKE)' \
-		tools/make/check setup build vm field
+		tools/make/check setup build bindings vm field
 
 conformance-table: ## docs/conformance.md from the results that are there
 	$(Q)BUILD='$(BUILD)' tools/conformance --keep
@@ -189,6 +197,7 @@ help: ## this list
 PROBED      := $(BUILD)/.probed-build
 PROBED_UNIT := $(BUILD)/.probed-unit
 PROBED_FUZZ := $(BUILD)/.probed-fuzz
+PROBED_VM   := $(BUILD)/.probed-vm
 
 $(BUILD)/.probed-%: tools/make/probe
 	@mkdir -p $(@D)
@@ -221,7 +230,7 @@ $(BUILD)/bpf/latchd.bpf.o: $(patsubst bpf/%.bpf.c,$(BUILD)/bpf/parts/%.bpf.o,$(L
 			   $(BUILD)/.list-LATCHD_BPF
 	$(call msg,BPFLD,$@)$(BPFTOOL) gen object $@ $(filter %.bpf.o,$^)
 
-$(BUILD)/bpf/probe.bpf.o: $(BUILD)/bpf/parts/probe.bpf.o
+$(BUILD)/bpf/count_wishes.bpf.o: $(BUILD)/bpf/parts/count_wishes.bpf.o
 	$(call msg,BPFLD,$@)$(BPFTOOL) gen object $@ $<
 
 # Its BTF names the types that scenarios read and latchd.bpf.o lacks; it is never loaded.
@@ -238,8 +247,11 @@ $(BUILD)/obj/%.o: %.c $(BUILD)/.flags | $(PROBED)
 	@mkdir -p $(@D)
 	$(call msg,CC,$<)$(CC) $(ALL_CFLAGS) $(EXTRA_CFLAGS) -MMD -MP -c $< -o $@
 
-$(call obj,$(LATCHD_SRC) $(UNIT_SRC) $(FAKE_SRC)): | $(SKELETONS)
+$(call obj,$(LATCHD_SRC) $(CTL_SRC) $(UNIT_SRC) $(FAKE_SRC)): | $(SKELETONS)
 $(call obj,$(UNIT_SRC) $(FAKE_SRC)): EXTRA_CFLAGS := -Itests -Itests/unit/lib -Ibpf
+# Some of these compile the text of programs: BPF_CFLAGS.
+$(call obj,$(filter tests/unit/bpf/%,$(UNIT_SRC))): EXTRA_CFLAGS := -Itests -Itests/unit/lib -Ibpf \
+		-fno-strict-aliasing
 $(call obj,$(UNIT_SRC)): | $(PROBED_UNIT)
 
 # Appending, since two folders may hold files of one name.
@@ -270,6 +282,19 @@ $(BUILD)/liblatch.so.1: $(call obj,$(LIBRARY_SRC)) user/liblatch/liblatch.map
 $(BUILD)/liblatch.pc: user/liblatch/liblatch.pc.in Makefile
 	$(call msg,GEN,$@)sed 's|@VERSION@|$(VERSION)|' $< >$@
 
+# The example of each. No network, and nothing is written beside the sources.
+RUST_FLAGS := --edition 2021 -O -D warnings
+$(BUILD)/bindings/liblatch.rlib: user/liblatch/rust/src/lib.rs
+	@mkdir -p $(@D)
+	$(call msg,RUSTC,$@)MAKEFLAGS= $(RUSTC) $(RUST_FLAGS) --crate-type rlib --crate-name latch -o $@ $<
+$(BUILD)/tests/vm/ask_rust: user/liblatch/rust/examples/ask.rs $(BUILD)/bindings/liblatch.rlib
+	@mkdir -p $(@D)
+	$(call msg,RUSTC,$@)MAKEFLAGS= $(RUSTC) $(RUST_FLAGS) --extern latch=$(BUILD)/bindings/liblatch.rlib -o $@ $<
+$(BUILD)/tests/vm/ask_go: $(wildcard user/liblatch/go/*.go user/liblatch/go/*/*.go) user/liblatch/go/go.mod
+	@mkdir -p $(@D)
+	$(call msg,GO,$@)cd user/liblatch/go && CGO_ENABLED=0 GO111MODULE=on GOPROXY=off GOFLAGS=-mod=readonly \
+		GOCACHE=$(abspath $(BUILD))/bindings/go $(GO) build -buildvcs=false -o $(abspath $@) ./example
+
 define link
 	@mkdir -p $(@D)
 	$(call msg,LD,$@)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ \
@@ -278,7 +303,7 @@ endef
 
 $(BUILD)/latchd: $(call obj,user/latchd/main.c) $(LIBLATCHD) $(LIBCOMMON)
 	$(call link)
-$(BUILD)/latchctl: $(call obj,user/latchctl/main.c) $(LIBCTL) $(LIBCOMMON)
+$(BUILD)/latchctl: $(call obj,user/latchctl/main.c) $(LIBCTL) $(LIBCOMMON) $(BUILD)/liblatch.a
 	$(call link)
 $(BUILD)/tests/vm/outer_identity.so: tests/vm/tools/preload/outer_identity.c
 	@mkdir -p $(@D)
@@ -286,14 +311,17 @@ $(BUILD)/tests/vm/outer_identity.so: tests/vm/tools/preload/outer_identity.c
 # Programs of the unit tests lie in one folder: their names are unique.
 define unit_program
 $(BUILD)/tests/unit/$(basename $(notdir $(1))): $(call obj,$(1)) $(LIBFAKE) $(LIBLATCHD) \
-		$(LIBCTL) $(LIBCOMMON)
+		$(LIBCTL) $(LIBCOMMON) $(BUILD)/liblatch.a
 	$$(call link,-lcriterion)
 endef
 $(foreach source,$(UNIT_SRC),$(eval $(call unit_program,$(source))))
-$(BUILD)/tests/unit/test_liblatch: $(BUILD)/liblatch.a | $(BUILD)/liblatch.so.1
-$(BUILD)/tests/unit/test_latch_py: $(BUILD)/liblatch.a
-$(filter-out %.bpf.o %.so,$(VMTOOLS)): $(BUILD)/tests/vm/%: $(BUILD)/obj/tests/vm/tools/%.o $(LIBLATCHD) $(LIBCOMMON)
+$(BUILD)/tests/unit/test_api_fuzz: | $(BUILD)/tests/vm/ask_fuzz
+$(BUILD)/tests/unit/test_liblatch $(BUILD)/tests/unit/test_liblatch_wish: | $(BUILD)/liblatch.so.1
+$(filter-out %.bpf.o %.so %/capture,$(VMTOOLS)): $(BUILD)/tests/vm/%: $(BUILD)/obj/tests/vm/tools/%.o $(LIBLATCHD) $(LIBCOMMON)
 	$(call link)
+$(BUILD)/obj/tests/vm/tools/capture.o: | $(PROBED_VM)
+$(BUILD)/tests/vm/capture: $(BUILD)/obj/tests/vm/tools/capture.o
+	$(call link,-lpcap)
 
 $(BENCH_BIN): $(BUILD)/bench/%: $(call obj,tests/bench/%.c)
 	$(call link)
@@ -312,8 +340,8 @@ fuzz_obj  = $(patsubst %.c,$(FUZZ_OUT)/obj/%.o,$(1))
 , := ,
 
 # The skeletons are of no use here: the programs are not fuzzed.
-FUZZED_SRC := $(filter-out %/main.c user/latchd/enforce/% user/latchd/daemon%, \
-	      $(COMMON_SRC) $(LATCHD_SRC) $(CTL_SRC))
+FUZZED_SRC := $(filter-out %/main.c %/purge_wishes.c user/latchd/enforce/% user/latchd/daemon%, \
+	      $(COMMON_SRC) $(LATCHD_SRC) $(CTL_SRC) $(LIBRARY_SRC))
 FUZZ_HELP_SRC := tests/fuzz/artifacts.c tests/fuzz/virtual_loop.c tests/fuzz/seeds.c tests/fake/vici_json.c
 
 $(call fuzz_obj,$(FUZZED_SRC) $(FUZZ_SRC) $(FUZZ_HELP_SRC)): $(BUILD)/.list-FUZZ_CFLAGS \
@@ -360,7 +388,7 @@ $(CHAOS_BIN): $(BUILD)/chaos/%: $(FUZZ_OUT)/obj/tests/chaos/%.o $(BUILD)/libchao
 CHAOS_WRAP := malloc calloc realloc reallocarray strdup strndup exit
 $(BUILD)/chaos/chaos_memory: FUZZ_WRAP := $(CHAOS_WRAP)
 
--include $(patsubst bpf/%.bpf.c,$(BUILD)/bpf/parts/%.bpf.d,$(LATCHD_BPF) $(PROBE_BPF)) \
+-include $(patsubst bpf/%.bpf.c,$(BUILD)/bpf/parts/%.bpf.d,$(LATCHD_BPF) $(CTL_BPF)) \
 	$(BUILD)/tests/vm/abi.bpf.d
 -include $(patsubst %.o,%.d,$(call fuzz_obj,$(FUZZED_SRC) $(FUZZ_SRC) $(FUZZ_HELP_SRC) \
 	$(CHAOS_SRC) $(CHAOS_HELP_SRC)))

@@ -19,8 +19,10 @@
 #define LATCH_ABI      1
 #define LATCH_PIN_ROOT "/sys/fs/bpf/latchd"
 #define LATCH_PIN_DIR  LATCH_PIN_ROOT "/v1"
-/* The program that answers applications (bpf/api): the pins of its links begin with its name. */
+/* The programs that answer applications and take their wishes (bpf/api): the pins of their links
+ * begin with their names. */
 #define LATCH_ANSWER_PROGRAM "option_get"
+#define LATCH_WISH_PROGRAM   "option_set"
 #define LATCH_ABORT_PROGRAM  "watch_datagram_abort"
 
 /* Packed enums take one byte: they fit into atomic words, and bpftool prints their names. */
@@ -85,6 +87,10 @@ enum latch_rule_flag {
 	LATCH_RULE_TIMEOUT = 1 << 4,	    /* the application sees a timeout instead of a reset */
 	LATCH_RULE_SOCKETLESS = 1 << 5,	    /* latchd watches every socket: the rule also holds for
 					       packets without a socket */
+	LATCH_RULE_WISHED = 1 << 6,  /* of a latch only: its socket has wishes, which audit mode
+					does not suspend (latch_sockopt.h) */
+	LATCH_RULE_CLOSING = 1 << 7, /* of a latch only: latchd ends its socket for an
+					administrator, whose reason it is then */
 };
 
 /*
@@ -128,7 +134,35 @@ struct latch_rule {
 	enum latch_direction direction; /* LATCH_DIRECTION_NONE = any */
 	enum latch_action action;
 	enum latch_disposition disposition;
-	__u8 flags; /* set of enum latch_rule_flag */
+	__u8 flags;	     /* set of enum latch_rule_flag */
+	__u8 peer_set;	     /* of the peer: 1 + its place in struct latch_peer_sets; 0 = any */
+	__u8 min_encryption; /* bytes of the key without its salt; 0 = any */
+	__u8 reserved[6];    /* zero */
+};
+
+/*
+ * The sets of peers of the configuration, by which rules and applications (tags) name them. Two
+ * halves, as of rules: rule_stamp says which one is in force. An empty name: no set.
+ */
+#define LATCH_PEER_SETS_MAX 32
+#define LATCH_TAG_MAX	    32 /* a name, the NUL included */
+
+struct latch_peer_sets {
+	__u64 digest; /* of the [peer] sections; 0 = there is none */
+	char names[LATCH_PEER_SETS_MAX][LATCH_TAG_MAX];
+};
+
+/* Of the identity with this index, if it is a peer's. latchd writes it before params name it. */
+struct latch_peer_facts {
+	__u32 sets[2]; /* by half: bit = place in struct latch_peer_sets */
+	__u8 host;     /* enum latch_peer_host */
+	__u8 pad[7];
+};
+
+enum latch_peer_host {
+	LATCH_PEER_UNKNOWN = 0,
+	LATCH_PEER_HOST = 1, /* each report has proven that the identity is a host name */
+	LATCH_PEER_NO_HOST = 2,
 };
 
 /*
@@ -315,8 +349,32 @@ enum latch_drop {
 	LATCH_DROP_MERGED,	 /* GRO or reassembly merged it, or may have merged it, with data in
 				    clear or of another peer's SA */
 	LATCH_DROP_OTHER_MODE,	 /* its SA has a mode that latchd does not know (IP-TFS) */
+	LATCH_DROP_CONTESTED,	 /* its SA is contested, and latchd has not decided yet whether
+				    another SA can carry the flow */
 	LATCH_DROP_COUNT,
 };
+
+/*
+ * The addresses of a flow, whatever its protocol and ports, and the params of the SA that it came
+ * under. No padding: it is a key of a map.
+ */
+struct latch_pair {
+	__u64 netns;
+	__u8 local_addr[16];
+	__u8 remote_addr[16];
+	__u16 params;
+	__u8 family;
+	__u8 pad[5];
+};
+
+/*
+ * latchd's decision over a pair of addresses under a contested SA, a __u32. ALONE: the kernel can
+ * use SAs of these params only, for any flow of the pair. CONTESTED: another SA can carry one, so
+ * no latch is created.
+ */
+#define LATCH_PAIR_CONTESTED 0
+#define LATCH_PAIR_ALONE     1
+#define LATCH_PAIRS_MAX	     4096
 
 struct latch_drop_count {
 	__u64 egress;
@@ -348,6 +406,8 @@ enum latch_counter {
 	LATCH_COUNTER_AUDIT_UNMARKED,	  /* new flows that enforcement refuses, without room for
 					     the mark that refuses them later */
 	LATCH_COUNTER_ELSEWHERE_FOREIGN, /* packets as of SAS_ELSEWHERE, of other user namespaces */
+	LATCH_COUNTER_UNLATCHED_TUNNEL, /* flows in clear to a tunnel device: what that one sends is
+					   not theirs, and may be under an SA */
 	LATCH_COUNTER_COUNT,
 };
 
@@ -373,7 +433,8 @@ struct latch_settings {
 	__u8 answers; /* 1: sockets answer for their latch (latch_sockopt.h) */
 	__u8 pad[2];
 	__u32 mode; /* even: enforcement, odd: audit; drawn anew at every switch (latch_mode.h) */
-	__u64 mode_since; /* time of the last switch; 0 = enforcement since the first start */
+	__u64 mode_since;  /* time of the last switch; 0 = enforcement since the first start */
+	__u64 reserved[2]; /* zero */
 };
 
 /* Sources of unique numbers, and the fill of the quotas. */
@@ -387,6 +448,7 @@ struct latch_clock {
 	__u64 foreign_sas;     /* SAs with LATCH_SA_FOREIGN */
 	__u64 foreign_marks;   /* marks of SCTP associations in other user namespaces */
 	__u64 audit_unmarked;  /* LATCH_COUNTER_AUDIT_UNMARKED since the last switch to audit */
+	__u64 reserved[2];     /* zero */
 };
 
 /* Packets that passed in audit mode only, and breaks: one row per rule, peer and reason. */
@@ -438,12 +500,63 @@ struct latch_params {
 	__u32 checksum; /* CRC-32 of all bytes before it */
 };
 
+/* How an end was authenticated. */
+enum latch_auth {
+	LATCH_AUTH_UNKNOWN,
+	LATCH_AUTH_PUBKEY,
+	LATCH_AUTH_PSK,
+	LATCH_AUTH_EAP,
+	LATCH_AUTH_XAUTH,
+	LATCH_AUTH_NULL,
+};
+
+#define LATCH_KEY_SIZE 32
+
+enum latch_key_kind {
+	LATCH_KEY_UNKNOWN,
+	LATCH_KEY_SPKI, /* SHA-256 of the SubjectPublicKeyInfo */
+};
+
 struct latch_identity {
 	char authority[LATCH_NAME_MAX]; /* name of the feed */
 	char config[LATCH_NAME_MAX];	/* the key manager's connection name */
 	char id[LATCH_ID_TEXT_MAX];
-	__u32 auth; /* enum feed_auth of the controller */
+	__u32 auth; /* enum latch_auth */
+	/*
+	 * The only key that the connection of this peer admits. Part of the equality of two
+	 * identities: a peer with another key is another peer. Never of a local identity.
+	 */
+	__u8 key_kind; /* enum latch_key_kind */
+	__u8 pad[3];
+	__u8 key[LATCH_KEY_SIZE]; /* zero if it is not known */
 	__u32 checksum;
+};
+
+/* This host's key in the SAs with these params: a fact, and no part of their equality. */
+struct latch_own_key {
+	__u8 key[LATCH_KEY_SIZE];
+};
+
+/* ---- news for applications: option LATCH_OPT_NEWS of latch_sockopt.h ---- */
+
+#define LATCH_SUBSCRIBERS_MAX	 256  /* connections at latchd's socket for news */
+#define LATCH_SUBSCRIBER_SOCKETS 1024 /* sockets a connection: none takes another one's room */
+#define LATCH_SUBSCRIBED_MAX	 (LATCH_SUBSCRIBERS_MAX * LATCH_SUBSCRIBER_SOCKETS)
+
+/* The secret of a connection: a socket that shows it sends its news there. All 0: none. */
+struct latch_token {
+	__u64 words[2];
+};
+
+struct latch_subscription {
+	struct latch_token token;
+	__u64 data; /* the application's own */
+};
+
+/* A socket with the subscription that it has. */
+struct latch_subscriber {
+	struct latch_subscription subscription;
+	__u64 socket; /* its cookie */
 };
 
 /* ---- events: hints for the controller; no state depends on the arrival of one ---- */
@@ -461,6 +574,10 @@ enum latch_event_type {
 	LATCH_EVENT_POLICY_CHANGED = 9, /* of the SPD of flow.netns; no other member is set */
 	LATCH_EVENT_SAS_ELSEWHERE =
 		10, /* flow leaves by VTI, or by an xfrm interface with SAs in another namespace */
+	/* For applications: subscriber, and except of NEWS_LOST flow, latch_id and word. */
+	LATCH_EVENT_NEWS_SPAWNED = 11, /* a listener's connection with a latch is established */
+	LATCH_EVENT_NEWS_CLOSED = 12,  /* the latch has ended, and the socket has a descriptor */
+	LATCH_EVENT_NEWS_LOST = 13,    /* a socket got no place: its news are not sent */
 };
 
 struct latch_event {
@@ -470,16 +587,21 @@ struct latch_event {
 	struct latch_flow flow;
 	__u64 latch_id;
 	union latch_word word;
-	struct latch_sa_key sa;
+	union {
+		struct latch_sa_key sa;
+		struct latch_subscriber subscriber;
+	};
 	union latch_sa_word sa_word;
 	__u64 drops;		     /* of this latch so far */
 	enum latch_direction packet; /* OUT = egress */
 	enum latch_direction direction;
-	__u16 rule;    /* of LATCH_EVENT_REFUSED and LATCH_EVENT_LATCH_CLOSED: index, or
-			  LATCH_RULE_NONE */
-	__u8 rule_set; /* of LATCH_EVENT_LATCH_CLOSED: as in struct latch */
-	__u8 audited;  /* 1: passed, in audit mode; enforcement drops it */
-	__u8 pad[2];
+	__u16 rule;	/* of LATCH_EVENT_REFUSED and LATCH_EVENT_LATCH_CLOSED: index, or
+			   LATCH_RULE_NONE */
+	__u8 rule_set;	/* of LATCH_EVENT_LATCH_CLOSED: as in struct latch */
+	__u8 audited;	/* 1: passed, in audit mode; enforcement drops it */
+	__u8 wish;	/* of LATCH_EVENT_REFUSED: enum latch_why, if the application has a wish
+			   that does not hold; 0 = it has none */
+	__u8 waits;	/* 1: the application wishes that connect() waits (latch_sockopt.h) */
 	__u64 listener; /* as in struct latch */
 };
 
@@ -489,6 +611,20 @@ struct latch_timed_out {
 	__u64 latch_id;
 	__s32 error; /* 0, or the negative errno of the failure */
 	__u32 pad;
+};
+
+#define LATCH_CGROUP_LEVELS 32
+#define LATCH_WISH_COVERS   64
+
+/*
+ * What the program find_wish searches for: a socket with a wish that was made in this cgroup, or
+ * below it and in none of the covered ones. The program writes one byte for each such socket. It
+ * reads LATCH_CGROUP_LEVELS, from the root of the hierarchy on.
+ */
+struct latch_wish_search {
+	__u64 cgroup;
+	__u64 covered[LATCH_WISH_COVERS]; /* ids; 0: none */
+	__u64 is_deep; /* the cgroup may be below these levels: a socket there counts */
 };
 
 /*
@@ -519,6 +655,8 @@ enum latch_control_op {
 	LATCH_CONTROL_FORGET_PEER = 16, /* flow, latch_id: breaks it for good; it has no params any
 					   more */
 	LATCH_CONTROL_SA_UNPROVEN = 17, /* sa, serial: its peer is decided to be unproven */
+	/* flow, latch_id, reasons: LATCH_REASON_ADMIN sets LATCH_RULE_CLOSING, 0 clears it */
+	LATCH_CONTROL_CLOSING = 18,
 };
 
 enum latch_control_result {
@@ -555,7 +693,9 @@ struct latch_control {
 _Static_assert(sizeof(enum latch_state) == 1, "states pack into a byte");
 _Static_assert(sizeof(struct latch_flow) == 48, "flow key");
 _Static_assert(sizeof(union latch_word) == 8, "latch word is atomic");
-_Static_assert(sizeof(struct latch_rule) == 48, "rule");
+_Static_assert(sizeof(struct latch_rule) == 56, "rule");
+_Static_assert(sizeof(struct latch_peer_sets) == 1032, "peer sets");
+_Static_assert(sizeof(struct latch_peer_facts) == 16, "peer facts");
 _Static_assert(sizeof(struct latch) == 136, "latch");
 _Static_assert(sizeof(struct latch_association) == 24, "association");
 _Static_assert(sizeof(struct latch_sa_key) == 32, "SA key");
@@ -565,9 +705,12 @@ _Static_assert(sizeof(struct latch_sa) == 144, "SA");
 _Static_assert(sizeof(struct latch_audit_key) == 8, "audit key");
 _Static_assert(sizeof(struct latch_audit) == 88, "audit row");
 _Static_assert(sizeof(struct latch_params) == 88, "params");
-_Static_assert(sizeof(struct latch_identity) == 648, "identity");
+_Static_assert(sizeof(struct latch_identity) == 684, "identity");
+_Static_assert(sizeof(struct latch_subscription) == 24, "subscription");
+_Static_assert(sizeof(struct latch_subscriber) == 32, "subscriber");
 _Static_assert(sizeof(struct latch_event) == 144, "event");
 _Static_assert(sizeof(struct latch_timed_out) == 64, "timed out");
+_Static_assert(sizeof(struct latch_wish_search) == 528, "search for a wish");
 _Static_assert(sizeof(struct latch_control) == 272, "control");
 
 #endif

@@ -32,8 +32,11 @@ struct latch_answer {
  * of the settings, mode read first: control_mode() writes since before mode. A latch created
  * between the two writes is younger than since, and has stored the mode at its creation.
  */
-static inline int latch_was_audited(__u64 created, __u8 unproven, __u32 mode, __u64 since)
+static inline int latch_was_audited(__u64 created, __u8 unproven, __u8 rule_flags, __u32 mode,
+				    __u64 since)
 {
+	if (rule_flags & LATCH_RULE_WISHED)
+		return unproven & LATCH_UNPROVEN_AUDITED;
 	return latch_mode_is_audit(mode) || created < since || unproven & LATCH_UNPROVEN_AUDITED;
 }
 

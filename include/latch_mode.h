@@ -26,4 +26,11 @@ static inline int latch_mode_passes(__u32 mode, __u32 decided)
 	return latch_mode_is_audit(mode) && mode == decided;
 }
 
+/* The same for the packets of a latch. What an application wishes is enforced in audit mode, too.
+ */
+static inline int latch_mode_passes_latch(__u32 mode, const struct latch *latch)
+{
+	return !(latch->rule_flags & LATCH_RULE_WISHED) && latch_mode_passes(mode, latch->decided);
+}
+
 #endif

@@ -4,38 +4,12 @@
  * (latch_sockopt.h). The kernel has called the protocol before, and retval is its error.
  */
 #include "api/answer_info.h"
+#include "api/answer_tags.h"
+#include "api/answer_party.h"
 #include "api/answer_text.h"
-
-#define SOCK_STREAM_TYPE 1 /* linux/net.h */
-#define SOCK_DGRAM_TYPE	 2
-
-/*
- * The kernel shows at most a page. It fails an answer that is longer than that (Linux 6.1) or than
- * the caller's buffer (EFAULT) unless optlen is 0. Some options return the length that they need.
- */
-static __always_inline void leave_alone(struct bpf_sockopt *ctx)
-{
-	__s64 shown = ctx->optval_end - ctx->optval;
-
-	if (ctx->optlen > shown)
-		ctx->optlen = 0;
-}
-
-static __always_inline int is_tcp(const struct bpf_sock *sk)
-{
-	return sk->type == SOCK_STREAM_TYPE && sk->protocol == IPPROTO_TCP_NUMBER;
-}
-
-/* A raw socket may have the same protocol. */
-static __always_inline int is_udp(const struct bpf_sock *sk)
-{
-	return sk->type == SOCK_DGRAM_TYPE && sk->protocol == IPPROTO_UDP_NUMBER;
-}
-
-static __always_inline int is_served(const struct bpf_sock *sk)
-{
-	return (sk->family == AF_INET || sk->family == AF_INET6) && (is_tcp(sk) || is_udp(sk));
-}
+#include "api/answer_wish.h"
+#include "api/news_option.h"
+#include "api/served_socket.h"
 
 static __always_inline int answer_state(struct bpf_sockopt *ctx, const struct subject *s)
 {
@@ -57,7 +31,12 @@ static __always_inline int answer(struct bpf_sockopt *ctx, struct bpf_sock *sk)
 	int option = ctx->optname;
 	struct subject s = {};
 
-	if (option < LATCH_OPT_STATE || option > LATCH_OPT_CONNECTION)
+	if (is_wish(option))
+		return answer_wish(ctx->optval, ctx->optval_end, option,
+				   bpf_sk_storage_get(&wishes, sk, NULL, 0));
+	if (option == LATCH_OPT_NEWS)
+		return put_wish_number(ctx->optval, ctx->optval_end, has_news(sk));
+	if ((option < LATCH_OPT_STATE || option > LATCH_OPT_BINDING) && option != LATCH_OPT_TAGS)
 		return -ENOSYS;
 	if (is_tcp(sk))
 		find_tcp(&s, sk, kernel_sk);
@@ -65,6 +44,10 @@ static __always_inline int answer(struct bpf_sockopt *ctx, struct bpf_sock *sk)
 		find_udp(&s, sk, kernel_sk);
 	if (option == LATCH_OPT_STATE)
 		return answer_state(ctx, &s);
+	if (option == LATCH_OPT_TAGS)
+		return answer_tags(ctx->optval, ctx->optval_end, &s);
+	if (option > LATCH_OPT_CONNECTION)
+		return answer_party(ctx->optval, ctx->optval_end, option, &s);
 	if (option != LATCH_OPT_INFO)
 		return answer_text(ctx->optval, ctx->optval_end, option, &s);
 	if ((void *)(info + 1) > ctx->optval_end)
@@ -78,7 +61,7 @@ int option_get(struct bpf_sockopt *ctx)
 	struct bpf_sock *sk = ctx->sk;
 	int length;
 
-	if (ctx->level != SOL_LATCH || !sk || answers_are_off() || !is_served(sk)) {
+	if (!sk || !is_ours(ctx, sk)) {
 		leave_alone(ctx);
 		return 1;
 	}

@@ -11,7 +11,7 @@
 
 static __always_inline void status_of_latch(const struct subject *s, struct latch_answer *ret)
 {
-	ret->audited = was_audited(s->created, s->unproven);
+	ret->audited = was_audited(s->created, s->unproven, s->rule_flags);
 	ret->unproven = s->unproven & LATCH_UNPROVEN_EARLIER;
 	latch_answer_of(s->word, ret);
 }

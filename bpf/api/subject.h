@@ -14,7 +14,7 @@
 enum subject_kind {
 	SUBJECT_NOTHING,  /* no latch: why */
 	SUBJECT_LISTENER, /* latch, id */
-	SUBJECT_LATCH,	  /* latch, id, created, unproven, word */
+	SUBJECT_LATCH,	  /* latch, id, created, unproven, rule_flags, word */
 	SUBJECT_PAST,	  /* past */
 	SUBJECT_LOST,	  /* there was a latch: why */
 };
@@ -31,6 +31,7 @@ struct subject {
 	__u64 id;
 	__u64 created;
 	__u64 unproven;
+	__u64 rule_flags;
 	union latch_word word;
 	struct latch_flow flow; /* family 0: no connection */
 };
@@ -88,6 +89,7 @@ static __always_inline int find_latch(struct subject *s, struct sock *sk)
 	s->word = READ_WORD(s->latch->word);
 	s->created = READ_ONCE(s->latch->created);
 	s->unproven = READ_ONCE(s->latch->unproven);
+	s->rule_flags = READ_ONCE(s->latch->rule_flags);
 	if (!is_owner(s->latch, sk) || READ_ONCE(s->latch->owner) != LATCH_OWNER_SOCKET ||
 	    READ_ONCE(s->latch->id) != s->id)
 		return 0;
@@ -95,11 +97,36 @@ static __always_inline int find_latch(struct subject *s, struct sock *sk)
 	return 1;
 }
 
-static __always_inline void find_by_rule(struct subject *s, enum latch_direction opened,
-					 enum latch_why otherwise)
+/* NONE: the socket has no wish. */
+static __always_inline enum latch_why why_of_wish(struct bpf_sock *sk)
 {
+	struct socket_wish *wish = bpf_sk_storage_get(&wishes, sk, NULL, 0);
+
+	if (!wish || !wish->terms)
+		return LATCH_WHY_NONE;
+	if (!(wish->terms & WISH_MORE))
+		return LATCH_WHY_BYPASS;
+	return wish->failed ? (enum latch_why)wish->failed : LATCH_WHY_REQUIRED;
+}
+
+/* Of a connect() under way. It may go on: LATCH_DISPOSE_WAIT, or without latchd. */
+static __always_inline enum latch_why why_not_yet(struct bpf_sock *sk)
+{
+	struct socket_wish *wish = bpf_sk_storage_get(&wishes, sk, NULL, 0);
+
+	return wish && wish->failed ? (enum latch_why)wish->failed : LATCH_WHY_NOT_YET;
+}
+
+static __always_inline void find_by_rule(struct subject *s, struct bpf_sock *sk,
+					 enum latch_direction opened, enum latch_why otherwise)
+{
+	enum latch_why unwished = why_of_wish(sk);
 	struct rule_decision rule = {};
 
+	if (unwished != LATCH_WHY_NONE) {
+		find_nothing(s, unwished);
+		return;
+	}
 	rule_of(&s->flow, opened, &rule);
 	switch (rule.action) {
 	case LATCH_ACTION_OFF:
@@ -160,15 +187,15 @@ static __always_inline void find_tcp(struct subject *s, struct bpf_sock *sk, str
 		return;
 	/* With TCP_FASTOPEN_CONNECT no packet is sent yet: v is of the former connection. */
 	if (state == BPF_TCP_SYN_SENT)
-		find_nothing(s, LATCH_WHY_NOT_YET);
+		find_nothing(s, why_not_yet(sk));
 	else if (v && v->was_latched)
 		find_lost(s, LATCH_WHY_REMOVED);
 	else if (s->latch)
 		find_nothing(s, LATCH_WHY_OTHER_SOCKET);
 	else if (v && v->opened)
-		find_by_rule(s, v->opened, LATCH_WHY_CLEAR);
+		find_by_rule(s, sk, v->opened, LATCH_WHY_CLEAR);
 	else
-		find_by_rule(s, LATCH_DIRECTION_NONE, LATCH_WHY_OLDER);
+		find_by_rule(s, sk, LATCH_DIRECTION_NONE, LATCH_WHY_OLDER);
 }
 
 /* ---- UDP */
@@ -200,7 +227,7 @@ static __always_inline void find_udp(struct subject *s, struct bpf_sock *sk, str
 	else if (lost_this_latch(s, socket))
 		find_lost(s, LATCH_WHY_REMOVED);
 	else
-		find_by_rule(s, LATCH_DIRECTION_NONE, LATCH_WHY_CLEAR);
+		find_by_rule(s, sk, LATCH_DIRECTION_NONE, LATCH_WHY_CLEAR);
 }
 
 #endif

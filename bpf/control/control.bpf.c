@@ -5,7 +5,9 @@
  * respect to the gates.
  */
 #include "db/association.h"
+#include "db/latch_flags.h"
 #include "db/listener.h"
+#include "db/news.h"
 #include "db/sa_claim.h"
 
 /* In audit mode: enforcement would have ended this flow, even if no packet follows. */
@@ -22,7 +24,7 @@ static OWN_FRAME int note_broken(const struct latch_flow *flow, struct latch *la
 		.direction = latch->direction,
 	};
 
-	if (!latch_mode_passes(mode, latch->decided))
+	if (!latch_mode_passes_latch(mode, latch))
 		return 0;
 	note.flows = audit_first_of(latch, LATCH_DROP_BROKEN, mode);
 	return audit_add(flow, &note);
@@ -107,35 +109,59 @@ static OWN_FRAME void control_close(struct latch_control *c)
 	struct latch_flow flow = c->flow;
 	struct latch_end end = {};
 	struct latch *latch;
-	union latch_word after = {};
+	__u64 cookie;
 
 	latch = bpf_map_lookup_elem(&latches, &flow);
 	if (!latch) {
 		c->result = LATCH_CONTROL_NOT_FOUND;
 		return;
 	}
+	cookie = READ_ONCE(latch->socket_cookie);
 	latch_end_of(latch, c->latch_id, &end);
-	c->result = latch_step(&flow, latch, c->latch_id, LATCH_TRIGGER_CLOSE, 0, &after);
-	c->word.raw = after.raw;
+	c->result = latch_step(&flow, latch, c->latch_id, LATCH_TRIGGER_CLOSE, 0, &end.word);
+	c->word.raw = end.word.raw;
 	if (c->result != LATCH_CONTROL_DONE)
 		return;
 	if (flow.protocol == IPPROTO_SCTP_NUMBER)
-		keep_closed(latch, after);
+		keep_closed(latch, end.word);
 	else
 		latch_remove(&flow, latch, c->latch_id);
-	latch_closed_event(&flow, &end, after);
+	latch_closed_event(&flow, &end);
+	news_closed(cookie, &flow, c->latch_id, end.word.raw);
+}
+
+/* While the latch is ESTABLISHED the socket's RST may leave, so it does not break before its end.
+ */
+static OWN_FRAME int control_closing(struct latch_control *c)
+{
+	struct latch_flow flow = c->flow;
+	struct latch *latch = bpf_map_lookup_elem(&latches, &flow);
+
+	c->result = LATCH_CONTROL_NOT_FOUND;
+	if (!latch || READ_ONCE(latch->id) != c->latch_id)
+		return 0;
+	if (c->reasons)
+		latch_set_flag(latch, LATCH_RULE_CLOSING);
+	else
+		latch_clear_flag(latch, LATCH_RULE_CLOSING);
+	c->result = LATCH_CONTROL_DONE;
+	return 0;
 }
 
 static OWN_FRAME void control_reap(struct latch_control *c)
 {
 	struct latch_flow flow = c->flow;
-	__u64 id = 0;
+	__u64 id = 0, cookie, word;
 	struct latch *latch = latch_read(&flow, &id);
 
 	c->result = LATCH_CONTROL_NOT_FOUND;
 	if (!latch || id != c->latch_id || READ_ONCE(latch->owner_since) != c->owner_since)
 		return;
+	cookie = READ_ONCE(latch->socket_cookie);
+	word = READ_WORD(latch->word).raw;
 	c->result = latch_release(&flow, latch, id);
+	if (c->result == LATCH_CONTROL_DONE)
+		news_closed(cookie, &flow, id, word);
 }
 
 /*
@@ -423,6 +449,9 @@ int latch_control(struct latch_control *c)
 		return 0;
 	case LATCH_CONTROL_CLOSE:
 		control_close(c);
+		return 0;
+	case LATCH_CONTROL_CLOSING:
+		control_closing(c);
 		return 0;
 	case LATCH_CONTROL_FORGET_PEER:
 		control_forget_peer(c);

@@ -51,7 +51,7 @@ static __always_inline int wants_timeout(const struct latch *latch, struct tcp_s
 {
 	union latch_word word = READ_WORD(latch->word);
 
-	if (latch_mode_passes(mode_get(), latch->decided))
+	if (latch_mode_passes_latch(mode_get(), latch))
 		return 0;
 	return word.state == LATCH_STATE_BROKEN && latch->disposition == LATCH_DISPOSITION_RESET &&
 	       latch->rule_flags & LATCH_RULE_TIMEOUT && latch->owner == LATCH_OWNER_SOCKET &&

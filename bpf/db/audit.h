@@ -42,7 +42,7 @@ static __always_inline int is_blocked(const struct latch *latch, __u32 mode)
 	union latch_word word = READ_WORD(latch->word);
 
 	return word.state != LATCH_STATE_ESTABLISHED && word.state != LATCH_STATE_LARVAL &&
-	       !latch_mode_passes(mode, latch->decided);
+	       !latch_mode_passes_latch(mode, latch);
 }
 
 #endif

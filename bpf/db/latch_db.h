@@ -151,7 +151,7 @@ latch_insert(const struct latch_flow *flow, const struct latch_position *start, 
 	latch.decided = mode_get();
 	if (queued || start->state == LATCH_STATE_LARVAL)
 		latch.unproven = LATCH_UNPROVEN_EARLIER;
-	if (latch_mode_is_audit(latch.decided))
+	if (latch_mode_is_audit(latch.decided) && !(rule->flags & LATCH_RULE_WISHED))
 		latch.unproven |= LATCH_UNPROVEN_AUDITED;
 	if (mark) {
 		latch.refusal = mark->why;
@@ -365,7 +365,10 @@ static __always_inline struct latch *latch_read(const struct latch_flow *flow, _
 	return bpf_map_lookup_elem(&latches, flow) == latch ? latch : NULL;
 }
 
-/* Values of a latch that ends, for its event: its map element may be reused by then. */
+/*
+ * Values of a latch that ends, for its event: its map element may be reused by then. word: behind
+ * the end; latch_end_of() does not fill it.
+ */
 struct latch_end {
 	__u64 id;
 	__u64 listener;
@@ -374,6 +377,7 @@ struct latch_end {
 	__u8 rule_set;
 	enum latch_direction direction;
 	__u8 silent; /* see is_silent() */
+	union latch_word word;
 };
 
 static __always_inline void latch_end_of(const struct latch *latch, __u64 id, struct latch_end *ret)
@@ -388,7 +392,7 @@ static __always_inline void latch_end_of(const struct latch *latch, __u64 id, st
 }
 
 static __always_inline void latch_closed_event(const struct latch_flow *flow,
-					       const struct latch_end *end, union latch_word after)
+					       const struct latch_end *end)
 {
 	struct latch_event *event = end->silent ? NULL : event_begin(LATCH_EVENT_LATCH_CLOSED);
 
@@ -396,7 +400,7 @@ static __always_inline void latch_closed_event(const struct latch_flow *flow,
 		return;
 	event->flow = *flow;
 	event->latch_id = end->id;
-	event->word = after;
+	event->word = end->word;
 	event->drops = end->drops;
 	event->direction = end->direction;
 	event->rule = end->rule;
@@ -408,8 +412,10 @@ static __always_inline void latch_closed_event(const struct latch_flow *flow,
 /*
  * Moves the latch to CLOSED and deletes it. id: of latch_read(), before the caller decided to
  * release the latch. A later latch in the same memory has another id. A global function: the
- * verifier checks its loop once. Returns an enum latch_control_result.
+ * verifier checks it once. Returns an enum latch_control_result.
  */
 int latch_release(const struct latch_flow *flow, struct latch *latch, __u64 id);
+/* One try of it: a global function of its own, so that the verifier checks no try again. */
+int latch_release_once(const struct latch_flow *flow, struct latch *latch, struct latch_end *end);
 
 #endif

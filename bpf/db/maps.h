@@ -15,6 +15,7 @@
 #include "db/protocols.h"
 #include "db/quota.h"
 #include "db/read_once.h"
+#include "db/socket_wish.h"
 
 /*
  * Gives a function of a header its own frame, so that it does not widen its caller's. The frames
@@ -75,12 +76,45 @@ struct identities_map {
 	__type(value, struct latch_identity);
 };
 
+/* Written before an SA gets the params. */
+struct own_keys_map {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, LATCH_PARAMS_MAX);
+	__type(key, __u32);
+	__type(value, struct latch_own_key);
+};
+
 /* Two halves, one of them in force: see struct latch_settings. */
 struct rules_map {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, 2 * LATCH_RULES_MAX);
 	__type(key, __u32);
 	__type(value, struct latch_rule);
+};
+
+/* By half, as the rules. */
+struct peer_sets_map {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 2);
+	__type(key, __u32);
+	__type(value, struct latch_peer_sets);
+};
+
+/* By index of the identity. */
+struct peer_facts_map {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, LATCH_IDENTITIES_MAX + 1);
+	__type(key, __u32);
+	__type(value, struct latch_peer_facts);
+};
+
+/* latchd writes it before it runs find_wish. */
+struct wish_search_map {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct latch_wish_search);
 };
 
 struct settings_map {
@@ -176,6 +210,7 @@ struct datagram_socket {
 	__u8 sends_elsewhere;	/* has sent to an address other than its connected peer */
 	__u8 passes_forgotten;	/* 1: no earlier pass is remembered any more */
 	__u8 was_released;	/* has been connected under a latch that was released since */
+	__u8 wished;		/* enum wished */
 	__u32 released_mode;	/* the earliest verdict.mode of these connections */
 	struct latch_flow flow; /* of its last packet; the key of its latch, if it has one */
 };
@@ -264,6 +299,11 @@ struct socket_past {
 	__u8 why; /* enum latch_why of a connect() that was refused */
 	__u8 mode;
 	__u8 protocol;
+	__u8 auth;	   /* enum latch_auth, of the peer */
+	__u8 key_kind;	   /* enum latch_key_kind, of the peer */
+	__u8 own_key_kind; /* of this host */
+	__u8 key[LATCH_KEY_SIZE];
+	__u8 own_key[LATCH_KEY_SIZE];
 	/* The first text: the verifier takes each text for one of LATCH_ID_TEXT_MAX bytes. */
 	char connection[LATCH_NAME_MAX];
 	char peer[LATCH_ID_TEXT_MAX];
@@ -277,11 +317,50 @@ struct pasts_map {
 	__type(value, struct socket_past);
 };
 
-#define REFUSAL_SLOTS 64 /* slots per kind of flow: see refusal.bpf.c */
+struct wishes_map {
+	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC | BPF_F_CLONE);
+	__type(key, int);
+	__type(value, struct socket_wish);
+};
+
+/* The live connections for news, written by latchd -> number of their sockets. */
+struct news_tokens_map {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, LATCH_SUBSCRIBERS_MAX);
+	__type(key, struct latch_token);
+	__type(value, __u64);
+};
+
+/* By the cookie of the socket: latchd finds the connection of a latch's owner. See db/news.h. */
+struct news_sockets_map {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, LATCH_SUBSCRIBED_MAX);
+	__type(key, __u64);
+	__type(value, struct latch_subscription);
+};
+
+/* What a socket keeps, for those that it accepts and for its next connect(). */
+struct subscriptions_map {
+	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC | BPF_F_CLONE);
+	__type(key, int);
+	__type(value, struct latch_subscription);
+};
+
+#define REFUSAL_KINDS 5	 /* kinds of flows: see refusal.bpf.c */
+#define REFUSAL_SLOTS 64 /* slots per kind */
+#define REFUSALS      (REFUSAL_KINDS * REFUSAL_SLOTS)
+
+/* Behind them the slots of flows that ask latchd, by params and direction: as many per kind. */
+#define QUESTION_PEERS 128
+#define QUESTIONS      (QUESTION_PEERS * 2 * REFUSAL_SLOTS)
 
 struct refusals_map {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, 3 * REFUSAL_SLOTS);
+	__uint(max_entries, REFUSALS + QUESTIONS);
 	__type(key, __u32);
 	__type(value, __u64);
 };
@@ -339,6 +418,15 @@ struct spd_stamps_map {
 	__type(value, __u64);
 };
 
+/* latchd writes it: user/latchd/sa/conflict/pair_decisions.h. */
+struct pairs_map {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, LATCH_PAIRS_MAX);
+	__type(key, struct latch_pair);
+	__type(value, __u32); /* LATCH_PAIR_CONTESTED, LATCH_PAIR_ALONE */
+};
+
 extern struct latches_map latches SEC(".maps");
 extern struct associations_map associations SEC(".maps");
 extern struct sas_map sas SEC(".maps");
@@ -346,6 +434,8 @@ extern struct params_map params SEC(".maps");
 extern struct identities_map identities SEC(".maps");
 extern struct rules_map rules SEC(".maps");
 extern struct settings_map settings SEC(".maps");
+extern struct peer_sets_map peer_sets SEC(".maps");
+extern struct peer_facts_map peer_facts SEC(".maps");
 extern struct audits_map audits SEC(".maps");
 extern struct clock_map latch_clocks SEC(".maps");
 extern struct drops_map drops SEC(".maps");
@@ -359,11 +449,18 @@ extern struct verdicts_map verdicts SEC(".maps");
 extern struct datagram_sockets_map datagram_sockets SEC(".maps");
 extern struct refusals_map refusals SEC(".maps");
 extern struct spd_stamps_map spd_stamps SEC(".maps");
+extern struct pairs_map pairs SEC(".maps");
 extern struct sa_shares_map sa_shares SEC(".maps");
 extern struct mark_shares_map mark_shares SEC(".maps");
 extern struct audit_shares_map audit_shares SEC(".maps");
 extern struct named_ends_map named_ends SEC(".maps");
+extern struct own_keys_map own_keys SEC(".maps");
 extern struct pasts_map pasts SEC(".maps");
+extern struct wishes_map wishes SEC(".maps");
+extern struct wish_search_map wish_search SEC(".maps");
+extern struct news_tokens_map news_tokens SEC(".maps");
+extern struct news_sockets_map news_sockets SEC(".maps");
+extern struct subscriptions_map subscriptions SEC(".maps");
 extern struct object_marks_map reassemblies SEC(".maps");
 extern struct object_marks_map mixtures SEC(".maps");
 

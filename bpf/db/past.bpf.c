@@ -5,6 +5,8 @@
  */
 #include "db/past.h"
 
+#include "db/own_key.h"
+
 static __always_inline int copy_texts(struct socket_past *past, const struct latch_params *p)
 {
 	struct latch_identity *peer = identity_find(p->peer_id);
@@ -17,6 +19,22 @@ static __always_inline int copy_texts(struct socket_past *past, const struct lat
 	       !bpf_probe_read_kernel(past->connection, sizeof(past->connection), peer->config);
 }
 
+static __always_inline int copy_keys(struct socket_past *past, const struct latch_params *p,
+				     __u32 index)
+{
+	struct latch_identity *peer = identity_find(p->peer_id);
+	struct latch_own_key *own = own_key_find(index);
+
+	if (!peer || bpf_probe_read_kernel(past->key, sizeof(past->key), peer->key) ||
+	    (own && bpf_probe_read_kernel(past->own_key, sizeof(past->own_key), own->key)))
+		return 0;
+	past->auth = peer->auth;
+	past->key_kind = peer->key_kind;
+	past->own_key_kind =
+		own && own_key_is(index, past->own_key) ? LATCH_KEY_SPKI : LATCH_KEY_UNKNOWN;
+	return 1;
+}
+
 static __always_inline int copy_params(struct socket_past *past, __u16 index)
 {
 	struct latch_params *p = params_find(index);
@@ -26,7 +44,7 @@ static __always_inline int copy_params(struct socket_past *past, __u16 index)
 	past->qop = p->qop;
 	past->mode = p->mode;
 	past->protocol = p->protocol;
-	return copy_texts(past, p);
+	return copy_keys(past, p, index) && copy_texts(past, p);
 }
 
 /* The params of a LARVAL latch prove no peer: its SA could not create an ESTABLISHED latch. */
@@ -50,7 +68,7 @@ __noinline int past_fill(struct socket_past *past, const struct latch_flow *flow
 	past->drops = latch->drops;
 	past->direction = latch->direction;
 	past->reasons = word.reasons;
-	past->audited = was_audited(past->created, latch->unproven);
+	past->audited = was_audited(past->created, latch->unproven, latch->rule_flags);
 	past->unproven = latch->unproven & LATCH_UNPROVEN_EARLIER;
 	past->why = LATCH_WHY_NONE;
 	past->params_known = has_peer(word) && copy_params(past, word.params) &&

@@ -34,7 +34,7 @@ static __always_inline int has_fin_of_peer(struct sock *sk)
 	return BPF_CORE_READ(sk, __sk_common.skc_flags) >> bit & 1;
 }
 
-static __always_inline int was_audited(__u64 created, __u8 unproven)
+static __always_inline int was_audited(__u64 created, __u8 unproven, __u8 rule_flags)
 {
 	struct latch_settings *s = settings_get();
 	__u32 mode;
@@ -42,7 +42,7 @@ static __always_inline int was_audited(__u64 created, __u8 unproven)
 	if (!s)
 		return 1;
 	mode = READ_ONCE(s->mode);
-	return latch_was_audited(created, unproven, mode, READ_ONCE(s->mode_since));
+	return latch_was_audited(created, unproven, rule_flags, mode, READ_ONCE(s->mode_since));
 }
 
 static __always_inline struct latch_params *params_find(__u16 index)
@@ -74,6 +74,14 @@ static OWN_FRAME int latch_still_has(const struct latch_flow *flow, const struct
 static __always_inline int tells_nothing(const struct socket_past *past)
 {
 	return !past->params_known && !past->reasons;
+}
+
+/* An end in order stays one, also if an administrator closed the latch at the same time. */
+static __always_inline void past_note_close(struct socket_past *past, const struct latch *latch)
+{
+	if (past->aborted && READ_ONCE(latch->rule_flags) & LATCH_RULE_CLOSING &&
+	    READ_ONCE(latch->id) == past->id)
+		past->reasons |= LATCH_REASON_ADMIN;
 }
 
 /*

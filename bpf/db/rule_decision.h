@@ -12,7 +12,8 @@ struct rule_decision {
 	__u8 flags;
 	__u8 undecided; /* the rules changed during the search: action is REQUIRE, and no flow may
 			   start */
-	__u8 pad[2];
+	__u8 peer_set;	/* as in struct latch_rule */
+	__u8 min_encryption; /* as in struct latch_rule */
 };
 
 #endif

@@ -63,6 +63,8 @@ static long try_rule(__u32 i, struct rule_search *search)
 	search->found->action = rule->action;
 	search->found->disposition = rule->disposition;
 	search->found->flags = rule->flags;
+	search->found->peer_set = rule->peer_set;
+	search->found->min_encryption = rule->min_encryption;
 	return 1;
 }
 

@@ -4,6 +4,8 @@
  * of the audit. A LARVAL connection that enforcement would refuse gets a mark, too.
  */
 #include "gate/audit.h"
+#include "gate/new_flow.h"
+#include "gate/peer_terms.h"
 #include "gate/verdict.h"
 #include "packet/packet.h"
 
@@ -55,19 +57,24 @@ static OWN_FRAME int mark_refused(struct passage *p, int foreign)
 	return 0;
 }
 
+/* Under a contested SA the peer is known: no other one may settle the latch. */
 static OWN_FRAME int make_larval(struct passage *p)
 {
+	int asks = p->audited == LATCH_DROP_CONTESTED + 1, under = asks ? p->contested : 0;
 	struct latch_sa *sa = sa_find(&p->sa);
 	int foreign = !sa || sa->word.flags & LATCH_SA_FOREIGN;
 
-	latch_acquire(&p->flow, 0, &p->rule, opening_direction(p), owner_of(p), p->listener_id,
+	if (asks && !begins_flow(p))
+		return 0;
+
+	latch_acquire(&p->flow, under, &p->rule, opening_direction(p), owner_of(p), p->listener_id,
 		      foreign);
 	return 0;
 }
 
 __noinline int audit_begin(struct passage *p, int foreign)
 {
-	if (!p || latch_find(&p->flow))
+	if (!p || is_before_policy(p) || latch_find(&p->flow))
 		return 0;
 	if (p->refused)
 		return begins_flow(p) ? mark_refused(p, foreign) : 0;
@@ -78,19 +85,23 @@ __noinline int audit_begin(struct passage *p, int foreign)
 
 /* ---- a flow with a mark begins again */
 
-/* The decision of new_flow_check(), without its changes. */
+/* The decision of new_flow_check(), without its changes. A flow that would ask is not refused: it
+ * begins again, and asks. */
 static OWN_FRAME int stays_refused(struct passage *p)
 {
 	enum latch_drop why;
 	__u16 params;
 
-	rule_of(&p->flow, p->opened, &p->rule);
+	find_rule(p);
 	why = reject_reason(p, &params);
+	if (why == REJECT_NONE && has_terms(p))
+		why = (enum latch_drop)rule_refuses(p, params);
 	switch (p->rule.action) {
 	case LATCH_ACTION_OFF:
 		return 0;
 	case LATCH_ACTION_REQUIRE:
-		return p->rule.undecided || (why != REJECT_NONE && why != LATCH_DROP_SA_PENDING);
+		return p->rule.undecided || (why != REJECT_NONE && why != LATCH_DROP_SA_PENDING &&
+					     why != LATCH_DROP_CONTESTED);
 	case LATCH_ACTION_AUTO:
 		break;
 	}
@@ -109,7 +120,7 @@ __noinline int audit_check_anew(struct passage *p)
 	latch = latch_read(&flow, &id);
 	if (latch && !is_mark(latch))
 		return 0;
-	if (latch)
+	if (latch && !is_before_policy(p))
 		latch_release(&flow, latch, id);
 	return 1;
 }

@@ -13,15 +13,15 @@
 
 /*
  * Call it after the verdict on a new flow that passes in audit mode only. A flow that enforcement
- * would refuse gets its mark. A flow that enforcement would let wait gets a LARVAL latch, since its
- * packet is not sent again. foreign: its namespace belongs to a user namespace other than the
- * host's. Returns 0.
+ * would refuse gets its mark. A flow that enforcement would let wait, for an SA or for a decision,
+ * gets a LARVAL latch, since its packet is not sent again. foreign: its namespace belongs to a user
+ * namespace other than the host's. Returns 0.
  */
 int audit_begin(struct passage *p, int foreign);
 
 /*
  * Checks a marked flow that begins again with this packet. Non-zero: enforcement would not
- * refuse the flow now, and its mark is deleted.
+ * refuse the flow now, and its mark is deleted: by a packet that may begin a flow.
  */
 int audit_check_anew(struct passage *p);
 
@@ -70,7 +70,7 @@ static __always_inline int begins_again(const struct passage *p, const struct la
 static __always_inline void decide_by_socket(struct passage *p, const struct socket_verdict *v)
 {
 	if (v && v->was_latched)
-		p->enforced = !latch_mode_passes(mode_get(), v->mode);
+		p->enforced |= !latch_mode_passes(mode_get(), v->mode);
 }
 
 /* Drops a packet that cannot be read or checked. Its flow is the flow of its socket, if the socket

@@ -8,6 +8,7 @@
 #define LATCH_BPF_GATE_CGROUP_PACKET_H
 
 #include "gate/packet_family.h"
+#include "gate/wish.h"
 #include "gate/xfrm_return.h"
 #include "packet/packet.h"
 #include "packet/socket_flow.h"
@@ -28,8 +29,8 @@ __noinline int leaves_by_tunnel(struct __sk_buff *skb)
 
 /*
  * COMES_BACK: the packet is in clear, is on its way to XFRM and is checked when it passes this gate
- * again. May change protection and sa of p. v: of the socket, or NULL; notes a tunnel. A global
- * function, as check_packet().
+ * again. May change protection and sa of p, and then what its wishes admit. v: of the socket, or
+ * NULL; notes a tunnel. A global function, as check_packet().
  */
 __noinline int comes_back(struct __sk_buff *skb, struct passage *p, struct socket_verdict *v)
 {
@@ -43,8 +44,13 @@ __noinline int comes_back(struct __sk_buff *skb, struct passage *p, struct socke
 		return LEAVES;
 	sk = kernel_socket(socket);
 	net = BPF_CORE_READ(sk, __sk_common.skc_net.net);
-	if (bundle_state(kernel_skb))
-		return comes_back_from_nat(kernel_skb, net, p);
+	if (bundle_state(kernel_skb)) {
+		found = comes_back_from_nat(kernel_skb, net, p);
+		/* The SA is another one now. */
+		if (found == LEAVES_NOTICED && p->wish)
+			wish_check(skb, p);
+		return found;
+	}
 	if (p->protection != PACKET_PLAIN) {
 		count_as_clear_after_tunnel(v, p);
 		return LEAVES;
@@ -52,6 +58,8 @@ __noinline int comes_back(struct __sk_buff *skb, struct passage *p, struct socke
 	found = comes_back_from_device(BPF_CORE_READ(kernel_skb, dev), net, p);
 	if (!leaves_by_tunnel(skb))
 		return found;
+	if (v && !v->tunnelled)
+		count(LATCH_COUNTER_UNLATCHED_TUNNEL);
 	if (v)
 		v->tunnelled = tunnelled_now();
 	return LEAVES_NOTICED;

@@ -6,11 +6,17 @@
  */
 #include "gate/audit.h"
 
+/* The netfilter gate does not know the wishes of the socket, but that its latch is of one. */
+static __always_inline int is_enforced(const struct latch *latch, __u32 mode)
+{
+	return latch->rule_flags & LATCH_RULE_WISHED || is_blocked(latch, mode);
+}
+
 static __always_inline int audit_passes(struct passage *p, struct latch *latch, int why)
 {
 	__u32 mode = mode_get();
 
-	if (!latch_mode_is_audit(mode) || p->enforced || (latch && is_blocked(latch, mode)))
+	if (!latch_mode_is_audit(mode) || p->enforced || (latch && is_enforced(latch, mode)))
 		return 0;
 	if (!p->audited)
 		p->audited = (__u8)why + 1;
@@ -21,12 +27,14 @@ static __always_inline int audit_passes(struct passage *p, struct latch *latch, 
 }
 
 /*
- * The flow waits for its own SA or policy, and its latch is not broken. An SA that is not in the
- * table waits for room, or the kernel deleted it while this packet was under way.
+ * The flow waits for its own SA or policy or for a decision, and its latch is not broken. An SA
+ * that is not in the table waits for room, or the kernel deleted it while this packet was under
+ * way.
  */
 static __always_inline int waits_for_sa(enum latch_drop why, const struct latch *latch)
 {
-	if (why == LATCH_DROP_SA_PENDING || why == LATCH_DROP_SA_UNKNOWN)
+	if (why == LATCH_DROP_SA_PENDING || why == LATCH_DROP_SA_UNKNOWN ||
+	    why == LATCH_DROP_CONTESTED)
 		return 1;
 	return latch &&
 	       (why == LATCH_DROP_PLAINTEXT || why == LATCH_DROP_IDENTITY || why == LATCH_DROP_QOP);

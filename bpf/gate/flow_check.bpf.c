@@ -9,6 +9,7 @@
 #include "gate/audit.h"
 #include "gate/new_flow.h"
 #include "gate/verdict.h"
+#include "gate/wish.h"
 #include "packet/packet.h"
 
 static __always_inline int is_exempt(const struct socket_verdict *v)
@@ -28,19 +29,19 @@ static __always_inline int pass_unlatched(struct passage *p, struct socket_verdi
 	if (p->listener || p->tcp_state == BPF_TCP_SYN_SENT ||
 	    p->flow.protocol == IPPROTO_UDP_NUMBER)
 		v = NULL;
-	if (v && is_exempt(v))
+	if (v && !p->wish && is_exempt(v))
 		return pass_without_latch(p);
-	rule_of(&p->flow, p->opened, &p->rule);
+	find_rule(p);
 	if (p->rule.action == LATCH_ACTION_REQUIRE)
-		return refuse(p, LATCH_DROP_REQUIRED);
+		return refuse(p, unwished_reason(p, LATCH_DROP_REQUIRED));
 	/* A peer may have used up its share of marks on purpose: bpf/db/mark_share.h. */
 	if (v && latch_mode_is_audit(v->began)) {
+		enum latch_drop why = REJECT_NONE;
 		__u16 params;
 
-		return p->rule.action == LATCH_ACTION_AUTO &&
-				       reject_reason(p, &params) == LATCH_DROP_CONFLICT
-			       ? refuse(p, LATCH_DROP_CONFLICT)
-			       : GATE_PASS;
+		if (p->rule.action == LATCH_ACTION_AUTO)
+			why = reject_reason(p, &params);
+		return is_contest(why) ? refuse(p, why) : GATE_PASS;
 	}
 	if (v) {
 		v->exempt_stamp = p->rule.stamp;
@@ -100,10 +101,22 @@ static __always_inline int begins_without(struct passage *p, const struct latch 
 	return 1;
 }
 
-static __always_inline int check_larval(struct passage *p)
+/* The latch may come from a packet that crossed connect(), or from another listener of the port. */
+static __always_inline int keep_wish(struct passage *p, struct latch *latch, int verdict)
 {
-	int verdict = new_flow_check_larval(p);
+	if (verdict == GATE_PASS && p->wish && !p->listener &&
+	    !(READ_ONCE(latch->rule_flags) & LATCH_RULE_WISHED))
+		wish_keep(p, latch);
+	return verdict;
+}
 
+/* Rules may refuse the packet first, then its SA. */
+static __always_inline int check_latch(struct passage *p, struct latch *latch)
+{
+	int verdict = is_larval(latch) ? new_flow_check_larval(p) : GATE_PASS;
+
+	if (verdict == GATE_PASS)
+		verdict = renew_handshake(p, latch, pass_latched(p, latch));
 	if (p->refused)
 		audit_mark_larval(p);
 	return verdict;
@@ -125,10 +138,7 @@ static __always_inline int check(struct passage *p, struct socket_verdict *v)
 	if (latch) {
 		if (v && !p->listener)
 			met_latch(v, &p->flow, latch);
-		verdict = is_larval(latch) ? check_larval(p) : GATE_PASS;
-		if (verdict != GATE_PASS)
-			return verdict;
-		return renew_handshake(p, latch, pass_latched(p, latch));
+		return keep_wish(p, latch, check_latch(p, latch));
 	}
 	if (v && v->was_latched && !p->listener) {
 		decide_by_socket(p, v);

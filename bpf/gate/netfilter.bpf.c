@@ -15,6 +15,7 @@
 #include "gate/audit.h"
 #include "gate/ipvs.h"
 #include "gate/sctp.h"
+#include "gate/socketless.h"
 #include "gate/xfrm_return.h"
 
 extern int bpf_dynptr_from_skb(struct sk_buff *skb, __u64 flags,
@@ -133,23 +134,6 @@ static __noinline int read_nf_packet(struct bpf_nf_ctx *ctx, struct nf_packet *n
 	return read == NF_READ;
 }
 
-/*
- * The flow has no ESTABLISHED latch. Sockets that latchd does not watch also send and receive
- * such packets.
- */
-static __always_inline int check_rule(struct passage *p)
-{
-	__u16 params;
-	enum latch_drop why = reject_reason(p, &params);
-
-	if (why == REJECT_NONE)
-		return GATE_PASS;
-	rule_of(&p->flow, p->opened, &p->rule);
-	if (p->rule.action != LATCH_ACTION_REQUIRE || !(p->rule.flags & LATCH_RULE_SOCKETLESS))
-		return GATE_PASS;
-	return reject(p, why);
-}
-
 static __always_inline int is_loopback(struct net_device *device)
 {
 	return device && BPF_CORE_READ(device, flags) & IFF_LOOPBACK_FLAG;
@@ -164,19 +148,8 @@ static __always_inline int nf_verdict(int verdict)
 /* The verifier does not know what these functions return. */
 static __always_inline int gate_sctp(struct nf_packet *nf)
 {
-	int verdict = sctp_check(&nf->passage, &nf->sctp), joins = verdict == GATE_UNLATCHED;
+	int verdict = sctp_verdict(&nf->passage, &nf->sctp);
 
-	if (joins)
-		verdict = sctp_check_path(&nf->passage, &nf->sctp);
-	if (verdict == GATE_NEW_FLOW) {
-		verdict = new_flow_check(&nf->passage);
-		if (nf->passage.audited)
-			audit_begin(&nf->passage, nf->sctp.foreign);
-	}
-	if (joins && verdict == GATE_PASS)
-		verdict = sctp_update_path(&nf->passage, &nf->sctp);
-	if (verdict == GATE_MARK)
-		verdict = sctp_mark_association(&nf->passage, &nf->sctp);
 	return nf_verdict(verdict);
 }
 
@@ -221,10 +194,10 @@ int nf_gate_egress(struct bpf_nf_ctx *ctx)
 
 static __always_inline int check_ingress(struct nf_packet *nf, struct latch *latch)
 {
-	if (latch)
-		return nf_verdict(pass_latched(&nf->passage, latch));
-	nf->passage.opened = LATCH_DIRECTION_IN;
-	return nf_verdict(check_rule(&nf->passage));
+	/* A handshake has a listener. */
+	if (!latch || latch->owner == LATCH_OWNER_HANDSHAKE)
+		nf->passage.opened = LATCH_DIRECTION_IN;
+	return nf_verdict(latch ? pass_received(&nf->passage, latch) : check_rule(&nf->passage));
 }
 
 static __always_inline int check_received(struct bpf_nf_ctx *ctx, struct nf_packet *nf)
@@ -244,7 +217,7 @@ static __always_inline int check_received(struct bpf_nf_ctx *ctx, struct nf_pack
 	if (latch && nf->protocol == IPPROTO_UDP_NUMBER) {
 		nf->passage.protection =
 			received_sa(ctx->skb, nf->passage.flow.netns, &nf->passage.sa);
-		return nf_verdict(pass_latched(&nf->passage, latch));
+		return nf_verdict(pass_received(&nf->passage, latch));
 	}
 	/*
 	 * The cgroup gate checks other received packets, or the answer to them is checked

@@ -5,11 +5,18 @@
  * the global functions, and the verifier checks each only once.
  */
 #include "gate/new_flow.h"
+#include "gate/peer_terms.h"
 #include "gate/verdict.h"
 
 static __always_inline __u64 owner_of(const struct passage *p)
 {
 	return p->listener ? 0 : p->socket_cookie;
+}
+
+/* A later packet makes the latch: the answer to a received INIT or COOKIE ECHO of SCTP. */
+static __always_inline int makes_latch(const struct passage *p)
+{
+	return !is_before_policy(p) || p->may_start;
 }
 
 /*
@@ -24,6 +31,8 @@ __noinline int pass_unattributed(struct passage *p, int params, int which, int f
 
 	if (!p)
 		return GATE_DROP;
+	if (!makes_latch(p))
+		return GATE_PASS;
 	count(which);
 	err = latch_acquire(&p->flow, params, &p->rule, opening_direction(p), owner_of(p),
 			    p->listener_id, foreign);
@@ -37,6 +46,8 @@ __noinline int new_flow_latch(struct passage *p, int params)
 
 	if (!p)
 		return GATE_DROP;
+	if (!makes_latch(p))
+		return GATE_PASS;
 	err = latch_create(&p->flow, params, &p->rule, opening_direction(p), owner_of(p),
 			   p->listener_id, p->queued);
 	if (err == -EEXIST)
@@ -56,6 +67,7 @@ static __always_inline enum latch_counter pending_counter(const struct passage *
 
 static __always_inline int pass_auto(struct passage *p)
 {
+	enum latch_drop contest;
 	union latch_sa_word word;
 	struct latch_sa *sa;
 
@@ -79,15 +91,82 @@ static __always_inline int pass_auto(struct passage *p)
 	if (word.state != LATCH_SA_BOUND || word.flags & LATCH_SA_AMBIGUOUS)
 		return pass_unattributed(p, word.params, LATCH_COUNTER_UNLATCHED_OTHER,
 					 word.flags & LATCH_SA_FOREIGN);
-	if (word.flags & LATCH_SA_CONTESTED)
-		return refuse(p, LATCH_DROP_CONFLICT);
+	contest = contest_of(p, word);
+	if (contest != REJECT_NONE)
+		return refuse(p, contest);
 	return new_flow_latch(p, word.params);
+}
+
+_Static_assert((int)LATCH_DISPOSE_WAIT - LATCH_DISPOSE_TIMEOUT == LATCH_DISPOSITION_WAIT &&
+		       (int)LATCH_DISPOSE_UNREACHABLE - LATCH_DISPOSE_TIMEOUT ==
+			       LATCH_DISPOSITION_UNREACHABLE,
+	       "the numbers of the last two differ by that of the timeout");
+
+/* The stricter of both: no rule takes back what the application wishes. */
+static __always_inline void wish_over_rule(struct passage *p)
+{
+	enum latch_app_disposition wished = p->wish - 1;
+
+	p->rule.action = LATCH_ACTION_REQUIRE;
+	p->rule.flags |= LATCH_RULE_REQUIRE | LATCH_RULE_WISHED;
+	if (wished == LATCH_DISPOSE_BY_RULE)
+		return;
+	p->rule.flags &= ~LATCH_RULE_TIMEOUT;
+	if (wished == LATCH_DISPOSE_TIMEOUT)
+		p->rule.flags |= LATCH_RULE_TIMEOUT;
+	p->rule.disposition = wished > LATCH_DISPOSE_TIMEOUT ? wished - LATCH_DISPOSE_TIMEOUT
+							     : LATCH_DISPOSITION_RESET;
+}
+
+/* A socket that a listener has accepted has a copy of its wishes, but opened nothing. */
+static __always_inline int is_bypassed(const struct passage *p)
+{
+	return p->bypass &&
+	       (p->opened == LATCH_DIRECTION_OUT || p->flow.protocol == IPPROTO_UDP_NUMBER);
+}
+
+/* A LARVAL latch of the flow is not bound to the terms either. */
+static __always_inline void bypass_rule(struct rule_decision *rule)
+{
+	rule->action = LATCH_ACTION_OFF;
+	rule->peer_set = 0;
+	rule->min_encryption = 0;
+}
+
+__noinline int find_rule(struct passage *p)
+{
+	if (!p)
+		return 0;
+	rule_of(&p->flow, p->opened, &p->rule);
+	if (p->wish)
+		wish_over_rule(p);
+	else if (is_bypassed(p) && !p->rule.undecided)
+		bypass_rule(&p->rule);
+	return 0;
+}
+
+/*
+ * The SA may have got another peer since its check against the wishes: only the params that were
+ * admitted then count. The terms of the rule come on top.
+ */
+static __always_inline enum latch_drop reject_reason_of_terms(struct passage *p, __u16 *ret_params)
+{
+	enum latch_drop why = reject_reason(p, ret_params);
+
+	if (why == REJECT_NONE && p->wish && *ret_params != p->admitted)
+		return unwished_reason(p, LATCH_DROP_REQUIRED);
+	/* latchd need not decide over a peer that the application does not wish. */
+	if (is_contest(why) && p->wish && *ret_params != p->admitted)
+		return unwished_reason(p, why);
+	if (why == REJECT_NONE && has_terms(p))
+		return (enum latch_drop)rule_refuses(p, *ret_params);
+	return why;
 }
 
 static __always_inline int pass_required(struct passage *p)
 {
 	__u16 params = 0;
-	enum latch_drop why = reject_reason(p, &params);
+	enum latch_drop why = reject_reason_of_terms(p, &params);
 
 	if (why == REJECT_NONE && !p->rule.undecided)
 		return new_flow_latch(p, params);
@@ -98,7 +177,7 @@ __noinline int new_flow_check(struct passage *p)
 {
 	if (!p)
 		return GATE_DROP;
-	rule_of(&p->flow, p->opened, &p->rule);
+	find_rule(p);
 	switch (p->rule.action) {
 	case LATCH_ACTION_OFF:
 		return pass_without_latch(p);
@@ -118,13 +197,13 @@ __noinline int new_flow_check(struct passage *p)
 __noinline int new_flow_check_larval(struct passage *p)
 {
 	enum latch_drop why;
-	__u16 params;
+	__u16 params = 0;
 
 	if (!p)
 		return GATE_DROP;
-	rule_of(&p->flow, p->opened, &p->rule);
+	find_rule(p);
 	if (p->rule.action != LATCH_ACTION_REQUIRE)
 		return GATE_PASS;
-	why = proves_peer(p) ? reject_reason(p, &params) : LATCH_DROP_REQUIRED;
+	why = proves_peer(p) ? reject_reason_of_terms(p, &params) : LATCH_DROP_REQUIRED;
 	return why == REJECT_NONE ? GATE_PASS : reject(p, why);
 }

@@ -5,6 +5,10 @@
 
 #include "gate/passage.h"
 
+/* Fills rule of p: the rule of its flow, and what its socket wishes. A global function, as
+ * check_packet(). Returns 0. */
+int find_rule(struct passage *p);
+
 /* Decides over the first packet of a flow. Reads flow, sa, protection, direction and sockets of p,
  * and fills rule. */
 int new_flow_check(struct passage *p);

@@ -24,6 +24,9 @@ struct passage {
 	struct latch_sa_key sa;	   /* valid if protection is PACKET_PROTECTED */
 	__u64 socket_cookie;	   /* of the full socket */
 	struct rule_decision rule; /* filled only for a flow without an ESTABLISHED latch */
+	__u16 admitted;		   /* params that wishes and rule admit; 0: none so far */
+	__u8 wish;	/* enum latch_app_disposition + 1: the socket has wishes (wish.h) */
+	__u8 wish_drop; /* enum latch_drop: the SA does not fulfil them; 0: not known to */
 	__u64 listener_id;
 	enum packet_protection protection;
 	enum latch_direction opened; /* OUT: this host opened the flow; NONE: unknown */
@@ -40,7 +43,39 @@ struct passage {
 	__u8 uncounted;	    /* audited, of a flow that was not counted yet */
 	__u8 begins;	    /* new_flow_check() has decided over it */
 	__u8 queued;	    /* its UDP socket has, or had, datagrams from before */
+	__u8 wish_why;	    /* enum latch_why of wish_drop */
+	__u8 bypass;	    /* the socket has WISH_BYPASS alone, and is no listener */
+	__u16 contested;    /* params of its SA; after LATCH_DROP_CONTESTED: see refusal.bpf.c */
 };
+
+/*
+ * A packet that the netfilter gate receives. The policies of XFRM, which tie an address to its SA,
+ * are checked behind it (sctp_rcv(), udp_queue_rcv_one_skb(), tcp_v4_rcv()). Until then any peer
+ * with a tunnel can send a packet in another one's address. It must not make or settle a latch.
+ */
+static __always_inline int is_before_policy(const struct passage *p)
+{
+	return !p->egress && !p->socket_cookie;
+}
+
+/* The rule has terms on the peer, or may have some by now: peer_terms.h. */
+static __always_inline int has_terms(const struct passage *p)
+{
+	return p->rule.peer_set || p->rule.min_encryption || p->rule.undecided;
+}
+
+/* The wishes of the packet's socket, or the terms of the rule of a flow that begins, do not admit
+ * an SA of these params, or not yet. */
+static __always_inline int is_unwished(const struct passage *p, __u16 carried)
+{
+	return (p->wish || has_terms(p)) && carried != p->admitted;
+}
+
+static __always_inline enum latch_drop unwished_reason(const struct passage *p,
+						       enum latch_drop otherwise)
+{
+	return p->wish_drop ? (enum latch_drop)p->wish_drop : otherwise;
+}
 
 /*
  * A UDP or SCTP socket does not know which end opened the flow. The direction of the first

@@ -7,8 +7,8 @@
 
 /*
  * Drops the packet and sends LATCH_EVENT_REFUSED to the controller: the flow gets no latch. why:
- * an enum latch_drop. Returns GATE_DROP or GATE_LOSE, in audit mode
- * GATE_PASS; the verifier does not know the range.
+ * an enum latch_drop; after LATCH_DROP_CONTESTED the controller decides. Returns GATE_DROP or
+ * GATE_LOSE, in audit mode GATE_PASS; the verifier does not know the range.
  */
 int refuse(struct passage *p, int why);
 

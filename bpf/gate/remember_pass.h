@@ -87,11 +87,23 @@ static __always_inline void replace_pass(void *map, struct bpf_sock *sk,
 	bpf_sk_storage_get(map, sk, pass, BPF_SK_STORAGE_GET_F_CREATE);
 }
 
+/* The bypass has been taken back since the check. */
+static __always_inline int has_lost_bypass(struct bpf_sock *sk, const struct passage *p)
+{
+	struct socket_wish *wish;
+
+	if (!p->bypass)
+		return 0;
+	wish = bpf_sk_storage_get(&wishes, sk, NULL, 0);
+	return !wish || READ_ONCE(wish->terms) != WISH_BYPASS;
+}
+
 /*
  * True: the full check has to see each datagram of this UDP socket. If the socket names
  * addresses, the gate takes a name with each datagram. If the socket was latched in a former
  * connection, a datagram may belong to that connection. The socket's state may be newer than the
- * check: once the socket was latched, packets in clear are dropped.
+ * check: once the socket was latched, or has a wish, packets in clear are dropped. The check may
+ * be of a connection before the wish.
  */
 static __always_inline int is_searched(struct bpf_sock *sk, const struct passage *p)
 {
@@ -102,12 +114,14 @@ static __always_inline int is_searched(struct bpf_sock *sk, const struct passage
 	socket = bpf_sk_storage_get(&datagram_sockets, sk, NULL, 0);
 	if (!socket)
 		return 0;
-	if (p->protection == PACKET_PLAIN && READ_ONCE(socket->verdict.was_latched))
+	if (p->protection == PACKET_PLAIN && (READ_ONCE(socket->verdict.was_latched) ||
+					      READ_ONCE(socket->wished) || has_lost_bypass(sk, p)))
 		return 1;
 	return p->egress && (READ_ONCE(socket->sends_elsewhere) || READ_ONCE(socket->was_released));
 }
 
-/* The socket's state may have changed meanwhile: see begin_to_send_elsewhere(). */
+/* The socket's state may have changed meanwhile: see begin_to_send_elsewhere() and
+ * forget_unwished(). */
 static __always_inline void remember_in(void *map, struct bpf_sock *sk,
 					struct remembered_pass *pass, const struct passage *p)
 {

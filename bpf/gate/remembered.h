@@ -13,6 +13,7 @@
  *	the socket has another peer, or none				comparison of both ends
  *	the socket connects again					forget_passes()
  *	a UDP socket names another address				forget_pass()
+ *	a UDP socket gets a wish, or loses its bypass			forget_passes()
  *
  * The epochs were read before the check: see db/epochs.h. Flow, SA and ports of the packet were
  * read before the epochs, but are compared with each packet again. A change of the SA's port

@@ -4,6 +4,10 @@
  * peer, since the association is one channel. A packet on a path without a latch is assigned to its
  * association by its verification tag or the peer's address. Every packet but INIT carries that
  * tag.
+ *
+ * A packet arrives here before its policy check: any peer with a tunnel can send it in another
+ * address. So a received INIT or COOKIE ECHO makes no latch, and its answer does. A packet on a new
+ * path makes one once the kernel has sent to its address.
  */
 #ifndef LATCH_BPF_GATE_SCTP_H
 #define LATCH_BPF_GATE_SCTP_H
@@ -20,6 +24,7 @@ enum sctp_chunk_type {
 	SCTP_ABORT = 6,
 	SCTP_ERROR = 9,
 	SCTP_COOKIE_ECHO = 10,
+	SCTP_COOKIE_ACK = 11,
 	SCTP_SHUTDOWN_COMPLETE = 14,
 	SCTP_AUTH = 15,
 };
@@ -28,7 +33,7 @@ enum sctp_chunk_type {
 
 struct sctp_segment {
 	__be32 tag;
-	__be32 initiate_tag; /* of INIT */
+	__be32 initiate_tag; /* of INIT and INIT ACK */
 	__u8 chunk;	     /* type of the first chunk that is not AUTH */
 	__u8 reflected;
 	__u8 from_here;	   /* received over the loopback device */
@@ -69,7 +74,7 @@ static __always_inline int sctp_parse(const struct packet *packet, __u32 at, str
 	s->chunk = chunk.type;
 	s->reflected = (chunk.type == SCTP_ABORT || chunk.type == SCTP_SHUTDOWN_COMPLETE) &&
 		       chunk.flags & SCTP_TAG_REFLECTED;
-	if (chunk.type != SCTP_INIT)
+	if (chunk.type != SCTP_INIT && chunk.type != SCTP_INIT_ACK)
 		return 0;
 	if (packet_load(packet, at + sizeof(chunk), &init, sizeof(init)))
 		return -1;
@@ -95,10 +100,22 @@ static __always_inline int needs_no_association(const struct sctp_segment *s)
 	       s->chunk == SCTP_ERROR || s->chunk == SCTP_SHUTDOWN_COMPLETE;
 }
 
-/* INIT, and the COOKIE ECHO that arrives when the host keeps no state of the INIT. */
+/*
+ * INIT, and the COOKIE ECHO that arrives when the host keeps no state of the INIT. Their answers:
+ * the kernel may send them on another path, or a latch may have ended since.
+ */
 static __always_inline int sctp_may_start(const struct passage *p, const struct sctp_segment *s)
 {
-	return s->chunk == SCTP_INIT || (!p->egress && s->chunk == SCTP_COOKIE_ECHO);
+	if (s->chunk == SCTP_INIT)
+		return 1;
+	return p->egress ? s->chunk == SCTP_INIT_ACK || s->chunk == SCTP_COOKIE_ACK
+			 : s->chunk == SCTP_COOKIE_ECHO;
+}
+
+static __always_inline enum latch_direction sctp_opened(const struct passage *p,
+							const struct sctp_segment *s)
+{
+	return p->egress && s->chunk == SCTP_INIT ? LATCH_DIRECTION_OUT : LATCH_DIRECTION_IN;
 }
 
 static __always_inline void tag_key(const struct passage *p, enum latch_association_mark mark,
@@ -133,7 +150,7 @@ static __always_inline struct latch_association *association_by_tag(const struct
 	return bpf_map_lookup_elem(&associations, &key);
 }
 
-static __always_inline struct latch_association *association_by_address(const struct passage *p)
+static OWN_FRAME struct latch_association *association_by_address(const struct passage *p)
 {
 	struct latch_flow key;
 
@@ -182,6 +199,16 @@ __noinline int sctp_mark_association(struct passage *p, struct sctp_segment *s)
 	return err ? drop(LATCH_DROP_LATCHES_FULL, p, latch) : GATE_PASS;
 }
 
+/* The latch may be an association's already: the next packet that is sent then marks the tag. */
+static __always_inline void note_received_tag(struct latch *latch, __be32 tag)
+{
+	union latch_word word = READ_WORD(latch->word);
+
+	if (!latch->tag_seen && word.state != LATCH_STATE_BROKEN)
+		latch->owner = LATCH_OWNER_HANDSHAKE;
+	latch->tag_seen = tag;
+}
+
 /* Call it after the latch has passed the packet. */
 static __always_inline int update_association(struct passage *p, struct sctp_segment *s,
 					      struct latch *latch, struct latch_association *a)
@@ -194,15 +221,21 @@ static __always_inline int update_association(struct passage *p, struct sctp_seg
 			latch->tag_seen = s->initiate_tag;
 		return GATE_PASS;
 	}
+	/* Any peer may have sent it, with the tag of its own association. */
+	if (!p->egress && word.state == LATCH_STATE_LARVAL)
+		return GATE_PASS;
 	if (a && a->params && word.params && a->params != word.params)
 		return drop(mismatch_reason(a->params, word.params), p, latch);
 	if (a && !latch->association)
 		latch->association = a->id;
 	if (!p->egress) {
 		if (!needs_no_association(s) && latch->tag_seen != s->tag)
-			latch->tag_seen = s->tag;
+			note_received_tag(latch, s->tag);
 		return GATE_PASS;
 	}
+	/* The COOKIE ECHO may arrive on another path. A restart has a new tag only with its own. */
+	if (s->chunk == SCTP_INIT_ACK && !latch->tag_seen)
+		latch->tag_seen = s->initiate_tag;
 	if (s->chunk == SCTP_INIT)
 		latch->tag_seen = s->initiate_tag;
 	else if (needs_no_association(s))
@@ -224,6 +257,7 @@ static __always_inline void decide_by_association(struct passage *p, struct latc
 /* A path that joins a latched association passes under an SA of the same params, or is dropped. */
 static __always_inline int check_new_path(struct passage *p, struct latch_association *a)
 {
+	enum latch_drop contest;
 	union latch_sa_word word;
 	struct latch_sa *sa;
 
@@ -252,14 +286,18 @@ static __always_inline int check_new_path(struct passage *p, struct latch_associ
 		return drop(LATCH_DROP_SA_PENDING, p, NULL);
 	if (word.params != a->params)
 		return drop(mismatch_reason(a->params, word.params), p, NULL);
-	if (word.flags & LATCH_SA_CONTESTED)
-		return drop(LATCH_DROP_CONFLICT, p, NULL);
+	rule_of(&p->flow, LATCH_DIRECTION_NONE, &p->rule);
+	contest = contest_of(p, word);
+	if (contest == LATCH_DROP_CONTESTED)
+		return refuse(p, contest) == GATE_PASS ? GATE_PASS : GATE_DROP;
+	if (contest != REJECT_NONE)
+		return drop(contest, p, NULL);
 	/*
 	 * A refused packet does not refresh the mark: any host may send an INIT in the peer's
 	 * name.
 	 */
-	a->changed = bpf_ktime_get_boot_ns();
-	rule_of(&p->flow, LATCH_DIRECTION_NONE, &p->rule);
+	if (p->may_start)
+		a->changed = bpf_ktime_get_boot_ns();
 	return new_flow_latch(p, word.params);
 }
 
@@ -267,7 +305,7 @@ static __always_inline int check_new_path(struct passage *p, struct latch_associ
 static __always_inline int check_unassociated(struct passage *p, const struct sctp_segment *s)
 {
 	if (sctp_may_start(p, s)) {
-		p->opened = opening_direction(p);
+		p->opened = sctp_opened(p, s);
 		return GATE_NEW_FLOW;
 	}
 	rule_of(&p->flow, p->opened, &p->rule);
@@ -279,6 +317,7 @@ static __always_inline int check_unassociated(struct passage *p, const struct sc
 static __always_inline int check_path(struct passage *p, struct sctp_segment *s,
 				      struct latch_association *a)
 {
+	struct latch_association *known;
 	struct latch_flow key;
 
 	/* The peer's address belongs to the association, even if the packet is dropped later. */
@@ -288,11 +327,14 @@ static __always_inline int check_path(struct passage *p, struct sctp_segment *s,
 		if (record_mark(&key, a->id, a->params, s->foreign, a->mode))
 			return drop(LATCH_DROP_LATCHES_FULL, p, NULL);
 	}
+	known = association_by_address(p);
 	if (!a)
-		a = association_by_address(p);
-	if (a)
-		return check_new_path(p, a);
-	return check_unassociated(p, s);
+		a = known;
+	if (!a)
+		return check_unassociated(p, s);
+	/* A peer can send the tag of its own association in any address. */
+	p->may_start = p->egress || (known && known->id == a->id);
+	return check_new_path(p, a);
 }
 
 /* Global functions: the verifier checks each once. */
@@ -332,8 +374,9 @@ __noinline int sctp_check(struct passage *p, struct sctp_segment *s)
 		return GATE_DROP;
 	count(LATCH_COUNTER_SLOW_PATH);
 	latch = latch_find(&p->flow);
-	if (latch && s->chunk == SCTP_INIT && is_provisional(latch)) {
-		p->opened = opening_direction(p);
+	if (latch && (s->chunk == SCTP_INIT || (p->egress && s->chunk == SCTP_INIT_ACK)) &&
+	    is_provisional(latch)) {
+		p->opened = sctp_opened(p, s);
 		if (audit_check_anew(p))
 			latch = NULL;
 	}
@@ -350,6 +393,23 @@ __noinline int sctp_check(struct passage *p, struct sctp_segment *s)
 	if (p->audited && !p->egress && READ_ONCE(latch->word.state) != LATCH_STATE_BROKEN)
 		return GATE_PASS;
 	return update_association(p, s, latch, association_by_tag(p, s));
+}
+
+/* The verifier does not know what these functions return. */
+static __always_inline int sctp_verdict(struct passage *p, struct sctp_segment *s)
+{
+	int verdict = sctp_check(p, s), joins = verdict == GATE_UNLATCHED;
+
+	if (joins)
+		verdict = sctp_check_path(p, s);
+	if (verdict == GATE_NEW_FLOW) {
+		verdict = new_flow_check(p);
+		if (p->audited)
+			audit_begin(p, s->foreign);
+	}
+	if (joins && verdict == GATE_PASS)
+		verdict = sctp_update_path(p, s);
+	return verdict == GATE_MARK ? sctp_mark_association(p, s) : verdict;
 }
 
 #endif

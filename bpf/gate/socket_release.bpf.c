@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * Releases latches when a socket is closed without a sockops callback: UDP sockets, and TCP
- * listeners older than the programs.
+ * listeners older than the programs. Ends the news of each socket.
  */
 #include "db/listener.h"
+#include "db/news.h"
 #include "gate/udp_socket.h"
 
 /* A listener older than the programs gets no callback. */
@@ -22,6 +23,8 @@ int socket_released(struct bpf_sock *sk)
 	struct datagram_socket *socket;
 	struct socket_verdict *verdict;
 
+	if (bpf_sk_storage_get(&subscriptions, sk, NULL, 0))
+		news_unsubscribe(bpf_get_socket_cookie(sk));
 	if (sk->protocol == IPPROTO_UDP_NUMBER) {
 		socket = bpf_sk_storage_get(&datagram_sockets, sk, NULL, 0);
 		if (socket)

@@ -12,6 +12,7 @@
 #include "gate/flow_check.h"
 #include "gate/mptcp.h"
 #include "gate/stamped_check.h"
+#include "gate/wish.h"
 
 /* A socket that aborts has released its port before its reset leaves, but inet_sport still has
  * it. */
@@ -95,18 +96,25 @@ static __always_inline int read_segment(struct __sk_buff *skb, struct passage *p
 }
 
 /*
- * Both fill flow, sa, protection, listener_id, is_syn and may_start of p, and read listener.
+ * Both fill flow, sa, protection, listener_id, is_syn and may_start of p and what the socket
+ * wishes, and read listener.
  * Non-zero: the packet cannot be read. Global functions, as check_packet(); one for each direction,
  * since each gate is verified with all that it may call. No listener sends by its gate.
  */
 __noinline int tcp_read_sent(struct __sk_buff *skb, struct passage *p)
 {
-	return read_segment(skb, p, 1);
+	int unread = read_segment(skb, p, 1);
+
+	wish_check(skb, p);
+	return unread;
 }
 
 __noinline int tcp_read_received(struct __sk_buff *skb, struct passage *p)
 {
-	return read_segment(skb, p, 0);
+	int unread = read_segment(skb, p, 0);
+
+	wish_check(skb, p);
+	return unread;
 }
 
 static __always_inline int gate_tcp(struct __sk_buff *skb, struct bpf_sock *sk, struct passage *p,
@@ -140,6 +148,9 @@ static __always_inline int gate_tcp(struct __sk_buff *skb, struct bpf_sock *sk, 
 		return GATE_DROP;
 	/* A packet of MPTCP is checked against two latches. */
 	verdict = mptcp || leaves ? check_packet(p, v) : check_and_remember(skb, p, v);
+	/* A SYN that waits for an SA or a decision comes again: it is not refused. */
+	if (!egress && verdict == GATE_LOSE)
+		p->starts_flow = 0;
 	verdict = verdict == GATE_PASS ? GATE_PASS : GATE_DROP;
 	if (p->audited && p->begins)
 		audit_begin(p,

@@ -14,6 +14,8 @@
 #include "gate/named_ends.h"
 #include "gate/stamped_check.h"
 #include "gate/udp_socket.h"
+#include "gate/wish.h"
+#include "packet/datagram_queue.h"
 #include "packet/nat.h"
 
 /* The order matters: gate_udp() compares these values. */
@@ -40,18 +42,6 @@ static __always_inline enum datagram read_ends(const struct packet *packet,
 	if (egress && was_sent_to(kernel_packet(packet->cgroup), &p->flow))
 		return DATAGRAM_OWN;
 	return names && take_name_of(names, peer, remote) ? DATAGRAM_NAMED : DATAGRAM_REWRITTEN;
-}
-
-/*
- * Datagrams that passed before this packet, in clear or unconnected, prove no peer. recvmsg() has
- * a second queue, reader_queue. sk_rmem_alloc does not serve, since it counts sk_error_queue,
- * too.
- */
-static __always_inline int has_queued_datagrams(const struct sock *sk)
-{
-	const struct udp_sock *udp = (const struct udp_sock *)sk;
-
-	return BPF_CORE_READ(sk, sk_receive_queue.qlen) || BPF_CORE_READ(udp, reader_queue.qlen);
 }
 
 /*
@@ -87,18 +77,25 @@ static __always_inline int read_datagram(struct __sk_buff *skb, struct passage *
 }
 
 /*
- * Both fill protection, sa and may_start of p, and read flow. names: of the socket, or NULL. They
- * return an enum datagram. Global functions, as check_packet(). Each direction has its own
- * function, since a gate is verified with all functions that it may call.
+ * Both fill protection, sa and may_start of p and what the socket wishes, and read flow. names: of
+ * the socket, or NULL. They return an enum datagram. Global functions, as check_packet(). Each
+ * direction has its own function, since a gate is verified with all functions that it may call.
  */
 __noinline int udp_read_sent(struct __sk_buff *skb, struct passage *p, struct named_ends *names)
 {
-	return read_datagram(skb, p, 1, names);
+	int kind = read_datagram(skb, p, 1, names);
+
+	wish_check(skb, p);
+	/* A datagram to another address is checked, too, and begins no flow. */
+	return p && p->wish && kind != DATAGRAM_UNREADABLE ? DATAGRAM_OWN : kind;
 }
 
 __noinline int udp_read_received(struct __sk_buff *skb, struct passage *p)
 {
-	return read_datagram(skb, p, 0, NULL);
+	int kind = read_datagram(skb, p, 0, NULL);
+
+	wish_check(skb, p);
+	return kind;
 }
 
 /*
@@ -182,6 +179,8 @@ static __always_inline int check_datagram(struct __sk_buff *skb, struct bpf_sock
 	v = socket ? &socket->verdict : NULL;
 	verdict = leaves ? check_packet(p, v) : check_and_remember(skb, p, v);
 	look_again(p, sk, verdict);
+	if (verdict == GATE_PASS && p->begins && socket)
+		verdict = wish_look_again(skb, p, socket);
 	if (p->audited && p->begins)
 		audit_begin(p,
 			    is_foreign(BPF_CORE_READ(kernel_socket(sk), __sk_common.skc_net.net)));
@@ -224,6 +223,27 @@ static __always_inline struct datagram_socket *remember_tunnelled(struct __sk_bu
 	return socket;
 }
 
+/* A datagram of a socket that is not connected, which no latch checks. */
+static __always_inline int gate_loose(struct __sk_buff *skb, struct bpf_sock *sk, struct passage *p,
+				      const struct datagram_socket *socket, int egress)
+{
+	if (!socket)
+		return GATE_PASS;
+	if (READ_ONCE(socket->wished) != WISHED_DATAGRAMS)
+		return wish_check_loose(p, socket);
+	p->enforced = 1;
+	p->protection = PACKET_MALFORMED; /* unless it can be read */
+	p->flow.netns = netns_of_kernel_socket(kernel_socket(sk));
+	if (egress)
+		udp_read_sent(skb, p, NULL);
+	else
+		udp_read_received(skb, p);
+	/* With source NAT or an xfrm interface the first pass is in clear, the second as ESP. */
+	if (egress && p->protection == PACKET_PLAIN && comes_back(skb, p, NULL) == COMES_BACK)
+		return GATE_PASS;
+	return wish_check_datagram(p);
+}
+
 /*
  * A datagram of a connected socket belongs to its connection, with any destination in its
  * header. Destination NAT, a source route or a routing header may change that destination. The
@@ -232,7 +252,8 @@ static __always_inline struct datagram_socket *remember_tunnelled(struct __sk_bu
  * does.
  *
  * A datagram that a connected socket receives from another address is checked, too, but creates
- * no latch. A socket that is not connected has no flow, and its datagrams pass.
+ * no latch. A socket that is not connected has no flow, and its datagrams pass, unless it has a
+ * wish.
  */
 static __always_inline int gate_udp(struct __sk_buff *skb, struct bpf_sock *sk, struct passage *p,
 				    int egress)
@@ -247,14 +268,15 @@ static __always_inline int gate_udp(struct __sk_buff *skb, struct bpf_sock *sk, 
 	if (socket && socket->verdict.was_latched && !same_flow(&socket->flow, &p->flow))
 		datagram_release_latch(socket, p->socket_cookie);
 	if (!connected)
-		return GATE_PASS;
+		return gate_loose(skb, sk, p, socket, egress);
 	if (egress && socket && socket->sends_elsewhere)
 		names = bpf_sk_storage_get(&named_ends, sk, NULL, 0);
 	/* The header of a datagram with a named address may be rewritten, too. */
 	if (names && take_name(names))
 		elsewhere = DATAGRAM_REWRITTEN;
 	if (egress && lost_its_latch(kernel_packet(skb), sk, socket)) {
-		p->enforced = !latch_mode_passes(mode_get(), socket->released_mode);
+		p->enforced =
+			socket->wished | !latch_mode_passes(mode_get(), socket->released_mode);
 		return drop(LATCH_DROP_CLOSED, p, NULL);
 	}
 	kind = egress ? udp_read_sent(skb, p, names) : udp_read_received(skb, p);

@@ -8,7 +8,7 @@
 #ifndef LATCH_BPF_GATE_UDP_SOCKET_H
 #define LATCH_BPF_GATE_UDP_SOCKET_H
 
-#include "db/latch_db.h"
+#include "db/datagram_latch.h"
 #include "packet/packet.h"
 #include "packet/same_flow.h"
 #include "packet/socket_flow.h"
@@ -52,27 +52,6 @@ static OWN_FRAME int is_of_present_connection(const struct sk_buff *skb, const s
 static __always_inline struct datagram_socket *datagram_socket_new(struct bpf_sock *sk)
 {
 	return bpf_sk_storage_get(&datagram_sockets, sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
-}
-
-/* Two sockets may have the same flow (SO_REUSEADDR): only the owner of the latch releases it. */
-static OWN_FRAME int datagram_release_latch(struct datagram_socket *socket, __u64 cookie)
-{
-	struct latch_flow flow = socket->flow;
-	__u64 id = 0;
-	struct latch *latch = latch_read(&flow, &id);
-
-	if (socket->verdict.was_latched) {
-		if (!socket->was_released || socket->verdict.mode < socket->released_mode)
-			socket->released_mode = socket->verdict.mode;
-		WRITE_ONCE(socket->was_released, 1);
-		full_barrier();
-		WRITE_ONCE(socket->verdict.was_latched, 0);
-		/* A check under way belongs to the old connection, not to the next one. */
-		flow_changed(&flow);
-	}
-	if (latch && cookie && READ_ONCE(latch->socket_cookie) == cookie)
-		latch_release(&flow, latch, id);
-	return 0;
 }
 
 #endif

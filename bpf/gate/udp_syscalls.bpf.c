@@ -53,6 +53,15 @@ static __always_inline int is_connected_to(struct bpf_sock *sk, const struct lat
 	return same_remote(&now, there);
 }
 
+/* The reason is of the former connection. */
+static __always_inline void forget_failure(struct bpf_sock *sk)
+{
+	struct socket_wish *wish = bpf_sk_storage_get(&wishes, sk, NULL, 0);
+
+	if (wish)
+		WRITE_ONCE(wish->failed, LATCH_WHY_NONE);
+}
+
 /*
  * A connect() to the peer of the former connection starts a new connection, which the gate could
  * not distinguish from the former one. While the socket is still connected to that peer, the call
@@ -71,6 +80,7 @@ static __always_inline int handle_connect(struct bpf_sock_addr *ctx, int v6)
 		return 1;
 	forget_passes(sk);
 	bpf_sk_storage_delete(&pasts, sk);
+	forget_failure(sk);
 	socket = bpf_sk_storage_get(&datagram_sockets, sk, NULL, 0);
 	if (!socket)
 		return 1;

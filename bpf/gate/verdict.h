@@ -8,6 +8,7 @@
 #define LATCH_BPF_GATE_VERDICT_H
 
 #include "db/latch_db.h"
+#include "db/pair.h"
 #include "gate/refusal.h"
 #include "gate/pending_limit.h"
 
@@ -35,10 +36,28 @@ static __always_inline void record_spi(const struct passage *p, struct latch *la
 #define REJECT_NONE LATCH_DROP_COUNT
 
 /*
+ * The reason why a bound SA creates no latch for this flow, although its peer is known: the kernel
+ * may use an SA with other params, too (R-2.3-8). The mark of the SA is for all its flows; latchd
+ * decides for two addresses.
+ */
+static __always_inline enum latch_drop contest_of(struct passage *p, union latch_sa_word word)
+{
+	int decision;
+
+	if (!(word.flags & LATCH_SA_CONTESTED))
+		return REJECT_NONE;
+	p->contested = word.params;
+	decision = pair_decision(&p->flow, word.params);
+	if (decision == LATCH_PAIR_ALONE)
+		return REJECT_NONE;
+	return decision == LATCH_PAIR_CONTESTED ? LATCH_DROP_CONFLICT : LATCH_DROP_CONTESTED;
+}
+
+/*
  * The reason why the packet's SA cannot create an ESTABLISHED latch. REJECT_NONE: it can, and
  * *ret_params are its params.
  */
-static __always_inline enum latch_drop reject_reason(const struct passage *p, __u16 *ret_params)
+static __always_inline enum latch_drop reject_reason(struct passage *p, __u16 *ret_params)
 {
 	union latch_sa_word word;
 	struct latch_sa *sa;
@@ -59,10 +78,13 @@ static __always_inline enum latch_drop reject_reason(const struct passage *p, __
 		return LATCH_DROP_SA_PENDING;
 	if (word.state != LATCH_SA_BOUND || word.flags & LATCH_SA_AMBIGUOUS)
 		return LATCH_DROP_REQUIRED;
-	if (word.flags & LATCH_SA_CONTESTED)
-		return LATCH_DROP_CONFLICT;
 	*ret_params = word.params;
-	return REJECT_NONE;
+	return contest_of(p, word);
+}
+
+static __always_inline int is_contest(enum latch_drop why)
+{
+	return why == LATCH_DROP_CONFLICT || why == LATCH_DROP_CONTESTED;
 }
 
 /* Rejects a packet that needs a latch by a rule, and cannot create one. */
@@ -98,33 +120,51 @@ static __always_inline int proves_peer(const struct passage *p)
 
 /*
  * A LARVAL latch passes packets under unattributed SAs, but no packets in clear. The first
- * attributed SA makes it ESTABLISHED. If the flow began under an SA of a known peer that could
- * create no latch, only SAs of that peer carry it.
+ * attributed SA makes it ESTABLISHED, once the kernel has accepted it for the packet's address. If
+ * the flow began under an SA of a known peer that could create no latch, only SAs of that peer
+ * carry it.
  */
 static __always_inline int pass_larval(struct passage *p, struct latch *latch,
 				       union latch_word word)
 {
 	union latch_sa_word sa_word;
 	struct latch_sa *sa = sa_find(&p->sa);
+	enum latch_drop contest;
+	int verdict;
 
 	/* A refused SA is not in the table. It must not carry a flow with a known peer. */
 	if (!sa)
-		return word.params ? drop(LATCH_DROP_SA_UNKNOWN, p, latch) : GATE_PASS;
+		return word.params || p->wish ? drop(LATCH_DROP_SA_UNKNOWN, p, latch) : GATE_PASS;
 	sa_word = READ_WORD(sa->word);
 	if (sa_word.state == LATCH_SA_PENDING && is_awaited(p, sa, sa_word))
 		return drop(LATCH_DROP_SA_PENDING, p, latch);
 	if (word.params && sa_word.params != word.params)
 		return drop(mismatch_or_unknown(word.params, sa_word.params), p, latch);
+	if (is_unwished(p, sa_word.params))
+		return drop(unwished_reason(p, LATCH_DROP_SA_PENDING), p, latch);
 	if (sa_word.state != LATCH_SA_BOUND || sa_word.flags & LATCH_SA_AMBIGUOUS)
-		return GATE_PASS;
-	if (sa_word.flags & LATCH_SA_CONTESTED)
-		return drop(LATCH_DROP_CONFLICT, p, latch);
-	if (!proves_peer(p))
+		return p->wish ? drop(LATCH_DROP_SA_PENDING, p, latch) : GATE_PASS;
+	contest = contest_of(p, sa_word);
+	if (contest == LATCH_DROP_CONTESTED)
+		return refuse(p, contest);
+	if (contest != REJECT_NONE) {
+		verdict = drop(contest, p, latch);
+		p->refused |= verdict == GATE_PASS;
+		return verdict;
+	}
+	if (!proves_peer(p) || is_before_policy(p))
 		return GATE_PASS;
 	if (latch_establish(&p->flow, latch, word, sa_word.params))
 		return drop(LATCH_DROP_SA_PENDING, p, latch);
 	record_spi(p, latch);
 	return GATE_PASS;
+}
+
+/* The sets have changed since this socket got its latch. They count when a connection begins. */
+static __always_inline int forgets_tag(const struct passage *p, const struct latch *latch)
+{
+	return p->wish_why == LATCH_WHY_TAG && latch->rule_flags & LATCH_RULE_WISHED &&
+	       READ_ONCE(latch->socket_cookie) == p->socket_cookie;
 }
 
 static __always_inline int pass_established(struct passage *p, struct latch *latch,
@@ -142,6 +182,9 @@ static __always_inline int pass_established(struct passage *p, struct latch *lat
 		return drop(LATCH_DROP_SA_PENDING, p, latch);
 	if (sa_word.params != word.params)
 		return drop(mismatch_reason(word.params, sa_word.params), p, latch);
+	/* Another listener of the port, with other wishes, has made the latch. */
+	if (p->wish && sa_word.params != p->admitted && !forgets_tag(p, latch))
+		return drop(unwished_reason(p, LATCH_DROP_SA_PENDING), p, latch);
 	record_spi(p, latch);
 	p->lasts = 1;
 	return GATE_PASS;

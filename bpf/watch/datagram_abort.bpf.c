@@ -35,6 +35,7 @@ static __always_inline void keep_past(struct sock *sk, const struct datagram_soc
 	past_fill(past, &flow, latch, id);
 	past->aborted = 1;
 	past->peer_ended = 0;
+	past_note_close(past, latch);
 }
 
 SEC("fentry/udp_abort")

@@ -8,6 +8,7 @@
 #include "db/forget_passes.h"
 #include "db/listener.h"
 #include "db/met_latch.h"
+#include "db/news.h"
 #include "db/past.h"
 #include "packet/sec_path.h"
 #include "packet/socket_flow.h"
@@ -119,18 +120,64 @@ static OWN_FRAME int keep_past(struct bpf_sock_ops *ops, const struct latch_flow
 	past_fill(past, flow, latch, id);
 	past->peer_ended = peer_has_ended(ops);
 	past->aborted = !is_orderly(past, ops->args[0]) || error_of(ops);
+	past_note_close(past, latch);
 	if (tells_nothing(past))
 		forget_past(ops);
 	return 0;
 }
 
-/* latchd ends a connect() that the gate has refused (R-2.3-18). */
+/* NULL: no wish. */
+static OWN_FRAME struct socket_wish *wish_of(struct bpf_sock_ops *ops)
+{
+	struct bpf_sock *sk = ops->sk;
+	struct socket_wish *wish = sk ? bpf_sk_storage_get(&wishes, sk, NULL, 0) : NULL;
+
+	return wish && wish->terms & WISH_MORE ? wish : NULL;
+}
+
+static OWN_FRAME int forget_failure(struct bpf_sock_ops *ops)
+{
+	struct socket_wish *wish = wish_of(ops);
+
+	if (wish)
+		wish->failed = LATCH_WHY_NONE;
+	return 0;
+}
+
+/* The copy of a listener's: a bypass is of what the privileged socket itself opens. */
+static OWN_FRAME int forget_bypass(struct bpf_sock_ops *ops)
+{
+	struct bpf_sock *sk = ops->sk;
+	struct socket_wish *wish = sk ? bpf_sk_storage_get(&wishes, sk, NULL, 0) : NULL;
+
+	if (wish)
+		wish->terms &= ~WISH_BYPASS;
+	return 0;
+}
+
+static OWN_FRAME enum latch_why why_refused(struct bpf_sock_ops *ops, enum latch_action action)
+{
+	struct socket_wish *wish = wish_of(ops);
+
+	if (wish && wish->failed)
+		return wish->failed;
+	return wish || action == LATCH_ACTION_REQUIRE ? LATCH_WHY_REQUIRED : LATCH_WHY_REFUSED;
+}
+
+static OWN_FRAME int has_failed_wish(struct bpf_sock_ops *ops)
+{
+	struct socket_wish *wish = wish_of(ops);
+
+	return wish && wish->failed;
+}
+
+/* latchd ends a connect() that the gate has refused (R-2.3-18). Without latchd it times out. */
 static OWN_FRAME int keep_refusal(struct bpf_sock_ops *ops, const struct latch_flow *flow)
 {
 	struct rule_decision rule = {};
 	struct socket_past *past;
 
-	if (error_of(ops) != ECONNABORTED)
+	if (error_of(ops) != ECONNABORTED && !has_failed_wish(ops))
 		return 0;
 	past = past_to_fill(ops);
 	if (!past)
@@ -142,7 +189,56 @@ static OWN_FRAME int keep_refusal(struct bpf_sock_ops *ops, const struct latch_f
 	past->aborted = 1;
 	past->peer_ended = 0;
 	past->direction = LATCH_DIRECTION_OUT;
-	past->why = rule.action == LATCH_ACTION_REQUIRE ? LATCH_WHY_REQUIRED : LATCH_WHY_REFUSED;
+	past->why = why_refused(ops, rule.action);
+	return 0;
+}
+
+/* ---- news for applications */
+
+/* 0: the application wants no news of this socket. */
+static OWN_FRAME int subscription_of(struct bpf_sock_ops *ops, struct latch_subscription *ret)
+{
+	struct bpf_sock *sk = ops->sk;
+	struct latch_subscription *kept =
+		sk ? bpf_sk_storage_get(&subscriptions, sk, NULL, 0) : NULL;
+
+	if (!kept)
+		return 0;
+	*ret = *kept;
+	return 1;
+}
+
+/*
+ * The end of a connection has ended its subscription. Without room the application finds none when
+ * it asks: an event would let any user fill the ring by connect().
+ */
+static OWN_FRAME int subscribe_again(struct bpf_sock_ops *ops)
+{
+	struct latch_subscription kept = {};
+
+	if (subscription_of(ops, &kept))
+		news_subscribe(bpf_get_socket_cookie(ops), &kept);
+	return 0;
+}
+
+/* An accepted socket has a copy of its listener's subscription. Without a latch there are no news.
+ */
+static OWN_FRAME int subscribe_spawned(struct bpf_sock_ops *ops, const struct latch_flow *flow,
+				       __u64 id, __u64 word)
+{
+	struct latch_subscriber subscriber = {.socket = bpf_get_socket_cookie(ops)};
+
+	if (subscription_of(ops, &subscriber.subscription))
+		news_spawned(&subscriber, flow, id, word);
+	return 0;
+}
+
+static OWN_FRAME int unsubscribe(struct bpf_sock_ops *ops)
+{
+	struct latch_subscription kept = {};
+
+	if (subscription_of(ops, &kept))
+		news_unsubscribe(bpf_get_socket_cookie(ops));
 	return 0;
 }
 
@@ -153,6 +249,8 @@ static __always_inline void connect_called(struct bpf_sock_ops *ops)
 
 	forget_passes_of(ops);
 	forget_past(ops);
+	forget_failure(ops);
+	subscribe_again(ops);
 	if (!verdict)
 		return;
 	verdict->was_latched = 0;
@@ -198,11 +296,15 @@ static __always_inline void established(struct bpf_sock_ops *ops, enum latch_dir
 		verdict->opened = opened;
 	if (verdict)
 		verdict->began = mode_get();
+	if (opened == LATCH_DIRECTION_IN && !(verdict && verdict->opened == LATCH_DIRECTION_OUT))
+		forget_bypass(ops);
 	if (flow_of_ops(ops, &flow))
 		return;
 	latch = bpf_map_lookup_elem(&latches, &flow);
 	if (latch)
 		set_owner(ops, latch, LATCH_OWNER_SOCKET);
+	if (latch && opened == LATCH_DIRECTION_IN)
+		subscribe_spawned(ops, &flow, latch->id, latch->word.raw);
 	if (verdict &&
 	    (latch || (opened == LATCH_DIRECTION_IN && accepted_without_latch(ops, &flow))))
 		met_latch(verdict, &flow, latch);
@@ -241,11 +343,19 @@ static __always_inline void closing(struct bpf_sock_ops *ops, __u32 from)
 	if (READ_ONCE(latch->owner) == LATCH_OWNER_TIME_WAIT)
 		return;
 	keep_past(ops, &flow, latch, id);
+	news_closed(bpf_get_socket_cookie(ops), &flow, id, READ_WORD(latch->word).raw);
 	if (from == BPF_TCP_FIN_WAIT1 || from == BPF_TCP_FIN_WAIT2 || from == BPF_TCP_CLOSING ||
 	    reset_follows(ops, from))
 		set_owner(ops, latch, LATCH_OWNER_TIME_WAIT);
 	else
 		latch_release(&flow, latch, id);
+}
+
+/* A socket that is never accepted gets no other call. */
+static __always_inline void ended(struct bpf_sock_ops *ops, __u32 from)
+{
+	closing(ops, from);
+	unsubscribe(ops);
 }
 
 /* Keeps the flags that other programs have set for this socket. */
@@ -310,7 +420,7 @@ int watch_socket(struct bpf_sock_ops *ops)
 		if (ops->args[0] == BPF_TCP_LISTEN)
 			stopped_listening(ops);
 		else
-			closing(ops, ops->args[0]);
+			ended(ops, ops->args[0]);
 		break;
 	}
 	return 1;

@@ -11,7 +11,7 @@
  *
  * Each of them is a process of its own; the service runs in the test, with ASan and UBSan.
  *
- *	LATCHD_CHAOS_EVENTS (20000): connections of the flood
+ *	LATCHD_CHAOS_EVENTS (47000): connections of the flood
  */
 #include <dirent.h>
 #include <grp.h>
@@ -247,7 +247,7 @@ Test(clients, root_is_served_beside_floods_half_requests_and_slow_readers)
 	pid_t pids[ATTACKERS];
 
 	cr_assert(group && group->gr_gid == UNPRIVILEGED);
-	flood_size = env_number("LATCHD_CHAOS_EVENTS", 20000);
+	flood_size = env_number("LATCHD_CHAOS_EVENTS", 47000);
 	for (i = 0; i < ATTACKERS; i++)
 		pids[i] = start(attackers[i].attack, UNPRIVILEGED, attackers[i].gid);
 	root = start(ask_as_root, 0, 0);

@@ -11,7 +11,7 @@
  * agree with the last consistent snapshots. After some bursts the world is emptied and latchd is
  * restarted: descriptors, memory and tables are as before.
  *
- *	LATCHD_CHAOS_SEED (1), LATCHD_CHAOS_EVENTS (20000)
+ *	LATCHD_CHAOS_SEED (1), LATCHD_CHAOS_EVENTS (47000)
  */
 #include "expected.h"
 
@@ -50,6 +50,7 @@ static unsigned int descriptors(void)
 static void start_life(void)
 {
 	start_latchd();
+	forget_reports();
 	attach(&charon, &ns);
 	attach(&pluto, &ns);
 	constant.with_latchd = __sanitizer_get_current_allocated_bytes();
@@ -130,7 +131,7 @@ static void begin(void)
 
 Test(key_manager, the_tables_converge_to_the_last_consistent_snapshots)
 {
-	unsigned long events = env_number("LATCHD_CHAOS_EVENTS", 20000);
+	unsigned long events = env_number("LATCHD_CHAOS_EVENTS", 47000);
 	uint64_t started = loop_now_ms(), took;
 	unsigned int i;
 

@@ -38,7 +38,8 @@ struct pair {
 
 static struct pair pairs[PAIRS];
 static struct latch_flow flows[FLOWS];
-static bool deaths_reported; /* since the latches were removed */
+static bool has_listed[KEY_MANAGERS]; /* this latchd has had a list of it */
+static bool deaths_reported;	      /* since the latches were removed */
 static struct random chance;
 static uint64_t chaos_seed, event_number;
 static const char *event_name = "start";
@@ -360,6 +361,12 @@ static void say_peer(struct feed *feed)
 	}
 }
 
+static void end_snapshot(struct feed *feed)
+{
+	sink->snapshot_end(sink->context, feed);
+	has_listed[feed == feed_at(1)] = true;
+}
+
 /* Some children are absent, some are changes, some occur twice. */
 static void say_snapshot(struct feed *feed)
 {
@@ -371,7 +378,7 @@ static void say_snapshot(struct feed *feed)
 			report_up(feed, any_pair(), draw(&chance, 3));
 	if (draw(&chance, 2))
 		say_peer(feed);
-	sink->snapshot_end(sink->context, feed);
+	end_snapshot(feed);
 }
 
 static void disconnect(struct feed *feed)
@@ -392,6 +399,7 @@ static void forget_reports(void)
 
 	for (i = 0; i < PAIRS; i++)
 		pairs[i].reported = false;
+	memset(has_listed, 0, sizeof(has_listed));
 }
 
 /* ---- events */

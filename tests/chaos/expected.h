@@ -10,13 +10,32 @@
 
 /* ---- R-2.3-7: no latch is established beside an SA in conflict with it */
 
+/*
+ * An earlier latchd has bound the SA, and its key manager has sent this latchd no list yet. This
+ * latchd then has half of the conflicts (docs/decisions/08-sas.md). The gate drops packets of the
+ * latch under that SA. SAs of a key manager that is lost after its list are not bound.
+ */
+static bool is_inherited(uint16_t index)
+{
+	const struct latch_params *params = identities_get_params(identities, index);
+	const struct latch_identity *peer =
+		params ? identities_get(identities, params->peer_id) : NULL;
+	unsigned int i;
+
+	for (i = 0; peer && i < KEY_MANAGERS; i++)
+		if (!strcmp(peer->authority, feed_at(i)->name))
+			return !has_listed[i];
+	return false;
+}
+
 static bool is_bound_otherwise(const struct pair *pair, bool inbound, uint16_t params)
 {
 	struct latch_sa_key key = key_of(pair, inbound);
 	struct latch_sa sa;
 
 	return (inbound ? pair->in : pair->out) && !sa_get(&maps, &key, &sa) &&
-	       sa.word.state == LATCH_SA_BOUND && sa.word.params != params;
+	       sa.word.state == LATCH_SA_BOUND && sa.word.params != params &&
+	       !is_inherited(sa.word.params);
 }
 
 /* Of an SA that was reported with other selectors latchd cannot know what it covers. */
@@ -58,7 +77,7 @@ static void report_consistently(unsigned int key_manager)
 	for (i = 0; i < PAIRS; i++)
 		if (pairs[i].in && pairs[i].listed && pairs[i].key_manager == key_manager)
 			report_up(feed, &pairs[i], true);
-	sink->snapshot_end(sink->context, feed);
+	end_snapshot(feed);
 	set_feed_state(feed, FEED_STATE_SYNCED);
 }
 

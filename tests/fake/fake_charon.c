@@ -13,6 +13,7 @@
 #include "fake/trace.h"
 #include "fake/vici_json.h"
 #include "common/loop.h"
+#include "latchd/feeds/vici/certificate.h"
 
 #define NO_MESSAGE ((struct vici_span){0})
 
@@ -109,11 +110,112 @@ static struct vici_span plain_answer(const char *command)
 	return NO_MESSAGE;
 }
 
+/* The length of a DER item's head, and of its content. */
+static size_t der_head(const uint8_t *at, size_t *ret_length)
+{
+	size_t bytes = at[1] & 0x80 ? at[1] & 0x7f : 0, i;
+
+	*ret_length = bytes ? 0 : at[1];
+	for (i = 0; i < bytes; i++)
+		*ret_length = *ret_length << 8 | at[2 + i];
+	return 2 + bytes;
+}
+
+/* Of a well-formed name. */
+static size_t count_rdns(struct vici_text name)
+{
+	const uint8_t *at = (const uint8_t *)name.at, *end = at + name.length;
+	size_t length, count = 0;
+
+	at += der_head(at, &length);
+	for (; at < end; count++)
+		at += der_head(at, &length) + length;
+	return count;
+}
+
+static size_t count_parts(const char *subject)
+{
+	size_t count = 1;
+
+	for (; (subject = strchr(subject, ',')); subject++)
+		count++;
+	return count;
+}
+
+/* charon parses the text and compares DNs: it finds no value with a comma or without ASCII. */
+static bool has_text(struct vici_text cert, struct vici_text name, const char *subject)
+{
+	struct vici_text key;
+	char text[512];
+
+	return vici_certificate_read(cert, text, sizeof(text), &key) && !strcmp(text, subject) &&
+	       !strchr(subject, '?') && count_rdns(name) == count_parts(subject);
+}
+
+static bool has_encoding(struct vici_text name, const char *digits)
+{
+	char hex[3];
+	size_t i;
+
+	for (i = 0; i < name.length; i++) {
+		snprintf(hex, sizeof(hex), "%02x", (uint8_t)name.at[i]);
+		if (strncmp(digits + 2 * i, hex, 2))
+			return false;
+	}
+	return strlen(digits) == 2 * name.length;
+}
+
+static bool has_subject(struct vici_span cert, const char *subject)
+{
+	struct vici_member member;
+	struct vici_text name;
+
+	if (vici_find(cert, "subject", VICI_MEMBER_VALUE, &member))
+		return vici_text_is(member.value, subject);
+	if (!vici_find(cert, "data", VICI_MEMBER_VALUE, &member) ||
+	    !vici_certificate_name(member.value, &name))
+		return false;
+	return !strncmp(subject, "asn1dn:#", 8) ? has_encoding(name, subject + 8)
+						: has_text(member.value, name, subject);
+}
+
+static bool has_type(struct vici_span cert, const char *type)
+{
+	struct vici_member member;
+
+	return !*type || (vici_find(cert, "type", VICI_MEMBER_VALUE, &member) &&
+			  vici_text_is(member.value, type));
+}
+
+static void send_certs(struct fake_client *client)
+{
+	const struct fake_charon *charon = client->charon;
+	size_t i;
+
+	for (i = 0; i < charon->cert_count; i++)
+		if (client->fd >= 0 && is_registered(client, "list-cert") &&
+		    has_type(charon->certs[i], client->type) &&
+		    (!*client->subject || has_subject(charon->certs[i], client->subject)))
+			send_packet(client, VICI_EVENT, "list-cert", charon->certs[i]);
+}
+
+static void flush_certs(struct fake_charon *charon)
+{
+	if (charon->planted_again) {
+		charon->planted_again--;
+		return;
+	}
+	charon->cert_count -= charon->cached_count;
+	charon->cached_count = 0;
+}
+
 static void send_list(struct fake_client *client, const char *command, const char *ike)
 {
 	const struct fake_charon *charon = client->charon;
 	size_t i;
 
+	if (is_same(command, "list-certs"))
+		send_certs(client);
 	if (is_same(command, "list-conns"))
 		for (i = 0; i < charon->conn_count; i++)
 			if (!*ike || is_conn_of(charon->conns[i], ike))
@@ -137,6 +239,8 @@ static void answer(struct fake_client *client, const char *command, const char *
 			    vici_from_json("{\"success\":\"no\",\"errmsg\":\"no\"}"));
 		return;
 	}
+	if (is_same(command, "flush-certs"))
+		flush_certs(client->charon);
 	send_list(client, command, ike);
 	send_packet(client, VICI_CMD_RESPONSE, NULL, plain_answer(command));
 }
@@ -149,7 +253,14 @@ static void on_command(struct fake_client *client, const char *command, struct v
 
 	if (vici_find(message, "ike", VICI_MEMBER_VALUE, &member))
 		vici_text_copy(member.value, ike, sizeof(ike));
-	trace_add("charon: %s%s%s", command, *ike ? " ike=" : "", ike);
+	client->subject[0] = client->type[0] = '\0';
+	if (vici_find(message, "subject", VICI_MEMBER_VALUE, &member))
+		vici_text_copy(member.value, client->subject, sizeof(client->subject));
+	if (vici_find(message, "type", VICI_MEMBER_VALUE, &member))
+		vici_text_copy(member.value, client->type, sizeof(client->type));
+	trace_add("charon: %s%s%s%s%s%s%s", command, *ike ? " ike=" : "", ike,
+		  *client->subject ? " subject=" : "", client->subject,
+		  *client->type ? " type=" : "", client->type);
 	if (is_same(charon->early_on, command))
 		fake_charon_push(charon, charon->early_event, charon->early_json);
 	if (is_same(charon->held_command, command)) {
@@ -165,7 +276,8 @@ static void on_register(struct fake_client *client, const char *event)
 	struct fake_charon *charon = client->charon;
 
 	trace_add("charon: register %s", event);
-	if (is_same(charon->unknown_event, event)) {
+	if (is_same(charon->unknown_event, event) ||
+	    (!charon->has_alerts && !strcmp(event, "alert"))) {
 		send_packet(client, VICI_EVENT_UNKNOWN, NULL, NO_MESSAGE);
 		return;
 	}

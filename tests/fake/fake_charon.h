@@ -30,7 +30,8 @@ struct fake_client {
 	struct vici_frames frames;
 	char events[FAKE_EVENTS_MAX][32];
 	size_t event_count;
-	uint8_t *out; /* queued, growing */
+	char subject[4096], type[16]; /* of the command in hand; "": none */
+	uint8_t *out;		      /* queued, growing */
 	size_t out_length, out_sent;
 };
 
@@ -44,8 +45,13 @@ struct fake_charon {
 	 */
 	const char *conns[FAKE_MESSAGES_MAX], *sas[FAKE_MESSAGES_MAX];
 	size_t conn_count, sa_count;
+	struct vici_span certs[FAKE_MESSAGES_MAX]; /* list-cert events */
+	size_t cert_count;
+	size_t cached_count; /* the last ones of certs are cached: flush-certs removes them */
+	unsigned int planted_again; /* ... but at so many flushes a host has sent them again */
 
 	const char *unknown_event;   /* answered with EVENT_UNKNOWN */
+	bool has_alerts;	     /* else "alert" is an unknown event, as before 6.0.3 */
 	const char *unknown_command; /* answered with CMD_UNKNOWN */
 	const char *failing_command; /* answered with success = no */
 	const char *close_on; /* the connection ends when this command or registration arrives */

@@ -28,12 +28,14 @@ static void choose_programs(struct gates *gates)
 	gates->program[GATES_SEND4] = skeleton->progs.datagram_send4;
 	gates->program[GATES_SEND6] = skeleton->progs.datagram_send6;
 	gates->program[GATES_OPTION] = skeleton->progs.option_get;
+	gates->program[GATES_WISH] = skeleton->progs.option_set;
 	gates->program[GATES_CONTROL] = skeleton->progs.latch_control;
 	bpf_object__for_each_program (program, skeleton->obj)
 		bpf_program__set_autoload(program, false);
 	for (part = 0; part < GATES_PARTS; part++)
 		bpf_program__set_autoload(gates->program[part], true);
 	bpf_program__set_autoload(skeleton->progs.timeout_broken, true);
+	bpf_program__set_autoload(skeleton->progs.find_wish, true);
 }
 
 int gates_load(struct gates **ret, struct kernel_maps *ret_maps)

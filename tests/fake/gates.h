@@ -21,6 +21,7 @@ enum gates_part {
 	GATES_SEND4,
 	GATES_SEND6,
 	GATES_OPTION, /* getsockopt() of level SOL_LATCH */
+	GATES_WISH,   /* setsockopt() of it */
 	GATES_CONTROL,
 	GATES_PARTS,
 };

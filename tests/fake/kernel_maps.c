@@ -31,10 +31,18 @@ static const struct map_row rows[] = {
 	 sizeof(struct latch_association), FAKE_LATCHES_MAX, BPF_F_NO_PREALLOC},
 	{MEMBER(identities), BPF_MAP_TYPE_HASH, sizeof(__u32), sizeof(struct latch_identity),
 	 LATCH_IDENTITIES_MAX, BPF_F_NO_PREALLOC},
+	{MEMBER(own_keys), BPF_MAP_TYPE_HASH, sizeof(__u32), sizeof(struct latch_own_key),
+	 LATCH_PARAMS_MAX, BPF_F_NO_PREALLOC},
 	{MEMBER(rules), BPF_MAP_TYPE_ARRAY, sizeof(__u32), sizeof(struct latch_rule),
 	 LATCH_RULES_MAX, 0},
+	{MEMBER(peer_sets), BPF_MAP_TYPE_ARRAY, sizeof(__u32), sizeof(struct latch_peer_sets), 2,
+	 0},
+	{MEMBER(peer_facts), BPF_MAP_TYPE_ARRAY, sizeof(__u32), sizeof(struct latch_peer_facts),
+	 LATCH_IDENTITIES_MAX + 1, 0},
 	{MEMBER(settings), BPF_MAP_TYPE_ARRAY, sizeof(__u32), sizeof(struct latch_settings), 1, 0},
 	{MEMBER(spd_stamps), BPF_MAP_TYPE_LRU_HASH, sizeof(__u64), sizeof(__u64), 1024, 0},
+	{MEMBER(pairs), BPF_MAP_TYPE_HASH, sizeof(struct latch_pair), sizeof(__u32),
+	 LATCH_PAIRS_MAX, BPF_F_NO_PREALLOC},
 	{MEMBER(audits), BPF_MAP_TYPE_HASH, sizeof(struct latch_audit_key),
 	 sizeof(struct latch_audit), LATCH_AUDIT_ROWS, BPF_F_NO_PREALLOC},
 	{MEMBER(mark_shares), BPF_MAP_TYPE_ARRAY, sizeof(__u32), sizeof(__u64), LATCH_MARK_SHARES,
@@ -46,6 +54,10 @@ static const struct map_row rows[] = {
 	 LATCH_DROP_COUNT, 0},
 	{MEMBER(counters), BPF_MAP_TYPE_PERCPU_ARRAY, sizeof(__u32), sizeof(__u64),
 	 LATCH_COUNTER_COUNT, 0},
+	{MEMBER(news_tokens), BPF_MAP_TYPE_HASH, sizeof(struct latch_token), sizeof(__u64),
+	 LATCH_SUBSCRIBERS_MAX, BPF_F_NO_PREALLOC},
+	{MEMBER(news_sockets), BPF_MAP_TYPE_HASH, sizeof(__u64), sizeof(struct latch_subscription),
+	 LATCH_SUBSCRIBED_MAX, BPF_F_NO_PREALLOC},
 	{MEMBER(events), BPF_MAP_TYPE_RINGBUF, 0, 0, FAKE_EVENTS_SIZE, 0},
 };
 
@@ -59,8 +71,8 @@ int fake_kernel_maps_make(struct kernel_maps *maps)
 	int err = 0;
 	size_t i;
 
-	*maps = (struct kernel_maps){-1, -1, -1, -1, -1, -1, -1, -1, -1,
-				     -1, -1, -1, -1, -1, -1, -1, -1};
+	*maps = (struct kernel_maps){-1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1,
+				     -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1};
 	for (i = 0; !err && i < sizeof(rows) / sizeof(rows[0]); i++) {
 		const struct map_row *row = &rows[i];
 		LIBBPF_OPTS(bpf_map_create_opts, options, .map_flags = row->flags);

@@ -60,6 +60,7 @@ static void check_config(const struct config *config)
 	CHECK(config->pending_ms >= 100 && config->pending_ms <= 60000);
 	CHECK(config->latch_capacity >= 64 && config->latch_capacity <= 4194304);
 	CHECK(is_path(config->control_socket, sizeof(config->control_socket)));
+	CHECK(is_path(config->news_socket, sizeof(config->news_socket)));
 	CHECK(!config->control_group[0] || is_name(config->control_group));
 	CHECK(config->feed_count && config->feed_count <= CONFIG_MAX_FEEDS);
 	for (i = 0; i < config->feed_count; i++) {

@@ -2,7 +2,7 @@
 /*
  * The whole vici feed in virtual time. The input scripts a charon:
  *
- *	feed (events, commands) --- socket pairs --- charon: operations of the input
+ *	feed (events, commands, certificates) --- socket pairs --- charon: operations of the input
  *
  * charon answers every request as it should, unless the script holds or replaces the answer.
  * Properties:
@@ -32,6 +32,7 @@
 enum side {
 	EVENTS,
 	COMMANDS,
+	CERTIFICATES, /* in a session with a pinned key */
 	SIDES,
 };
 
@@ -63,6 +64,7 @@ enum operation {
 	PASS_TIME,
 	RESYNC,
 	REFUSE,
+	SEND_ALERT,
 	OPERATIONS,
 };
 
@@ -105,17 +107,32 @@ static void peer_close(struct peer *peer)
 	peer->out_length = peer->out_sent = 0;
 }
 
+static enum side side_to_connect(void)
+{
+	bool in_session = run.feed && (run.feed->state == FEED_STATE_CONNECTED ||
+				       run.feed->state == FEED_STATE_SYNCED);
+
+	return in_session ? CERTIFICATES : run.next;
+}
+
+static void begin_session(void)
+{
+	enum side side;
+
+	for (side = EVENTS; side < SIDES; side++)
+		peer_close(&run.peers[side]);
+	run.attached = false;
+}
+
 int __wrap_connect(int fd, const struct sockaddr *address, socklen_t length)
 {
+	enum side side = side_to_connect();
 	int ends[2];
 
 	(void)address;
 	(void)length;
-	if (run.next == EVENTS) {
-		peer_close(&run.peers[EVENTS]);
-		peer_close(&run.peers[COMMANDS]);
-		run.attached = false;
-	}
+	if (side == EVENTS)
+		begin_session();
 	if (run.refused_connects) {
 		run.refused_connects--;
 		run.next = EVENTS;
@@ -125,8 +142,9 @@ int __wrap_connect(int fd, const struct sockaddr *address, socklen_t length)
 	CHECK(!socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends));
 	CHECK(dup3(ends[0], fd, O_CLOEXEC) == fd);
 	close(ends[0]);
-	run.peers[run.next].fd = ends[1];
-	run.next = run.next == EVENTS ? COMMANDS : EVENTS;
+	peer_close(&run.peers[side]);
+	run.peers[side].fd = ends[1];
+	run.next = side == EVENTS ? COMMANDS : EVENTS;
 	return 0;
 }
 
@@ -351,6 +369,8 @@ static void answer(struct peer *peer)
 		answer_version(peer);
 	} else if (!strcmp(peer->name, "list-sas")) {
 		answer_list_sas(peer);
+	} else if (!strcmp(peer->name, "list-certs") || !strcmp(peer->name, "flush-certs")) {
+		queue_packet(peer, VICI_CMD_RESPONSE, NULL, no_message());
 	} else {
 		CHECK(!strcmp(peer->name, "list-conns"));
 		queue_packet(peer, VICI_EVENT, "list-conn", run.conn);
@@ -425,6 +445,9 @@ static enum virtual_idle operate(void)
 		record = take_record(&run.script);
 		queue_packet(operation == SEND_LIST_SA ? commands : events, VICI_EVENT,
 			     event_names[operation], record);
+		break;
+	case SEND_ALERT:
+		queue_packet(events, VICI_EVENT, "alert", take_record(&run.script));
 		break;
 	case SET_LISTED_SA:
 		run.sas[run.sa_count % SAS_MAX] = take_record(&run.script);
@@ -536,13 +559,15 @@ static void log_nothing(enum log_level level, const char *subsystem, const char 
 static uint64_t run_script(struct input script, uint64_t pieces)
 {
 	static const struct feed_statements statements;
+	enum side side;
 	char end;
 
 	memset(&run, 0, sizeof(run));
 	run.script = script;
 	run.pieces = pieces;
 	run.hash = HASH_FIRST;
-	run.peers[EVENTS].fd = run.peers[COMMANDS].fd = -1;
+	for (side = EVENTS; side < SIDES; side++)
+		run.peers[side].fd = -1;
 	default_conn();
 	virtual_ms = 1000;
 	run.loop = loop_new();
@@ -552,11 +577,11 @@ static uint64_t run_script(struct input script, uint64_t pieces)
 	if (!run.malformed)
 		CHECK(run.feed->state == FEED_STATE_SYNCED && run.snapshots);
 	run.feed->destroy(run.feed);
-	read_requests(&run.peers[EVENTS]);
-	read_requests(&run.peers[COMMANDS]);
-	CHECK(run.peers[EVENTS].fd < 0 || recv(run.peers[EVENTS].fd, &end, 1, 0) <= 0);
-	peer_close(&run.peers[EVENTS]);
-	peer_close(&run.peers[COMMANDS]);
+	for (side = EVENTS; side < SIDES; side++) {
+		read_requests(&run.peers[side]);
+		CHECK(run.peers[side].fd < 0 || recv(run.peers[side].fd, &end, 1, 0) <= 0);
+		peer_close(&run.peers[side]);
+	}
 	loop_free(run.loop);
 	return run.hash;
 }

@@ -23,6 +23,7 @@ enum map {
 	SAS,
 	LATCHES,
 	AUDITS,
+	PEER_FACTS,
 	MAPS,
 };
 
@@ -43,6 +44,7 @@ static const struct kernel_maps descriptors = {
 	.sas = SAS,
 	.latches = LATCHES,
 	.audits = AUDITS,
+	.peer_facts = PEER_FACTS,
 };
 
 /* ---- libbpf */
@@ -420,11 +422,19 @@ static void check_result(int err, enum map which)
 		CHECK(err == -EINVAL || (failing_call && calls >= failing_call));
 }
 
+static int intern(struct identities *identities, const struct latch_identity *identity,
+		  uint32_t *ret_index)
+{
+	if (identity->id[0] & 1)
+		return identities_intern_peer(identities, identity, identity->id[0] & 2, ret_index);
+	return identities_intern(identities, identity, ret_index);
+}
+
 static void intern_identity(struct identities *identities, struct input *script)
 {
 	const struct latch_identity identity = take_identity(script);
 	uint32_t index = 0, again = 0;
-	int err = identities_intern(identities, &identity, &index);
+	int err = intern(identities, &identity, &index);
 
 	check_result(err, IDENTITIES);
 	if (err)
@@ -481,12 +491,16 @@ static bool operate(struct identities *identities, struct input *script)
 
 static void reset_maps(uint32_t capacity)
 {
-	static const size_t key_sizes[MAPS] = {4, 4, sizeof(struct latch_sa_key),
+	static const size_t key_sizes[MAPS] = {4,
+					       4,
+					       sizeof(struct latch_sa_key),
 					       sizeof(struct latch_flow),
-					       sizeof(struct latch_audit_key)};
+					       sizeof(struct latch_audit_key),
+					       4};
 	static const size_t value_sizes[MAPS] = {
-		sizeof(struct latch_identity), sizeof(struct latch_params), sizeof(struct latch_sa),
-		sizeof(struct latch), sizeof(struct latch_audit)};
+		sizeof(struct latch_identity), sizeof(struct latch_params),
+		sizeof(struct latch_sa),       sizeof(struct latch),
+		sizeof(struct latch_audit),    sizeof(struct latch_peer_facts)};
 	enum map which;
 
 	for (which = IDENTITIES; which < MAPS; which++) {

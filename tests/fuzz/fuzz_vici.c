@@ -136,7 +136,7 @@ static void check_children(struct vici_span message, enum vici_children_form for
 	const char *reason;
 
 	while (vici_ike_sa_next(&message, &ike_sa) > 0) {
-		vici_ike_sa_down_cause(&ike_sa);
+		vici_ike_sa_down_cause(&ike_sa, VICI_NAMED_NOTHING);
 		vici_ike_sa_is_established(&ike_sa);
 		if (vici_peer_read(&ike_sa, &peer))
 			CHECK(peer.id[0] && peer.ike_unique_id);

@@ -77,6 +77,8 @@ static unsigned int operation_of(const char *event)
 	};
 	unsigned int i;
 
+	if (!strcmp(event, "alert"))
+		return 16; /* SEND_ALERT */
 	for (i = 0; i < ARRAY_SIZE(events) - 1; i++)
 		if (!strcmp(events[i], event))
 			break;
@@ -127,24 +129,36 @@ static void write_capture(const char *capture)
 	write_seed("fuzz_feed", capture, &whole);
 }
 
+/* In the answer to the first list-conns. */
+static void write_listed_conn(const char *name, const char *json)
+{
+	static struct seed seed;
+	struct vici_span message = vici_from_json(json);
+
+	write_packet(name, "list-conn", message);
+	seed.length = 0;
+	add(&seed, (const uint8_t[]){7, 8}, 2); /* SET_LISTED_CONN */
+	add_record(&seed, message.at, message.length);
+	add(&seed, (const uint8_t[]){12, 0, 14, 13}, 4);
+	write_seed("fuzz_feed", name, &seed);
+	free((void *)message.at);
+}
+
 /* The events of the captures have no list-conn. */
 static void write_configurations(void)
 {
+	static const char pinned[] =
+		"{\"x509\":{\"local-1\":{\"class\":\"public key\",\"certs\":[\"CN=w\"]},"
+		"\"remote-1\":{\"class\":\"public key\",\"certs\":[\"CN=c\"]}}}";
 	static const char json[] =
 		"{\"x509\":{\"version\":\"IKEv2\",\"local-1\":{\"class\":\"public key\"},"
 		"\"remote-1\":{\"class\":\"public key\",\"id\":\"*.latch.test\",\"groups\":[]},"
 		"\"children\":{\"trans\":{\"mode\":\"TRANSPORT\"}}},"
 		"\"psk\":{\"remote-1\":{\"class\":\"pre-shared key\"},"
 		"\"remote-2\":{\"class\":\"EAP\"}},\"x\":{\"remote-1\":{\"class\":\"XAuth\"}}}";
-	static struct seed seed;
-	struct vici_span message = vici_from_json(json);
 
-	write_packet("list-conn", "list-conn", message);
-	add(&seed, (const uint8_t[]){7, 8}, 2); /* SET_LISTED_CONN */
-	add_record(&seed, message.at, message.length);
-	add(&seed, (const uint8_t[]){12, 0, 14, 13}, 4);
-	write_seed("fuzz_feed", "list-conn", &seed);
-	free((void *)message.at);
+	write_listed_conn("list-conn", json);
+	write_listed_conn("pinned", pinned);
 }
 
 static void write_feed_faults(void)

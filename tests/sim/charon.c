@@ -10,11 +10,11 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "charon_messages.h"
 #include "doors/doors.h"
 #include "latchd/feeds/vici/packet.h"
 #include "sim.h"
 
-#define MESSAGE_MAX  6000
 #define MESSAGES_MAX 128
 #define REQUEST_MAX  512
 
@@ -28,9 +28,10 @@ enum side {
 struct message {
 	uint64_t due_ms;
 	size_t length, sent;
-	/* The report of a dead or rebooted peer: where its arrival is noted, or NULL. */
+	/* Where its arrival is noted, or NULL: of a dead, rebooted or authenticated peer, and of a
+	 * list's end. */
 	uint64_t *noted;
-	uint8_t bytes[MESSAGE_MAX];
+	uint8_t bytes[CHARON_MESSAGE_MAX];
 };
 
 struct peer {
@@ -40,7 +41,8 @@ struct peer {
 	struct message out[MESSAGES_MAX];
 	unsigned int first, count;
 	uint64_t last_due_ms;
-	bool registered; /* for the events of IKE and CHILD_SAs */
+	uint64_t registered_ms; /* for the events of IKE and CHILD_SAs; 0: not yet */
+	uint64_t delivered_ms;	/* the last message reached latchd */
 };
 
 static struct {
@@ -49,7 +51,13 @@ static struct {
 	enum side lists;     /* the connection of the running list */
 	unsigned int listed; /* IKE_SAs of the present list */
 	uint64_t list_due_ms, held_until_ms;
+	uint64_t listed_ms; /* the last complete list reached latchd */
+	/* latchd waits for the list of connections, and has waited without a pause since. The last
+	 * such list reached it. */
+	bool proving;
+	uint64_t proving_ms, proven_ms;
 	uint32_t lateness;
+	unsigned int process; /* number of starts: a restarted charon is another process */
 } charon;
 
 /* ---- messages */
@@ -59,16 +67,6 @@ static struct message *first_message(enum side side)
 	struct peer *peer = &charon.peers[side];
 
 	return peer->fd >= 0 && peer->count ? &peer->out[peer->first] : NULL;
-}
-
-static uint8_t memory[MESSAGE_MAX];
-
-static struct vici_builder builder_begin(void)
-{
-	struct vici_builder builder;
-
-	vici_builder_init(&builder, memory, sizeof(memory));
-	return builder;
 }
 
 static void queue(enum side side, enum vici_packet_type type, const char *name,
@@ -94,228 +92,51 @@ static void queue(enum side side, enum vici_packet_type type, const char *name,
 	peer->last_due_ms = message->due_ms;
 }
 
-static void event(const char *name, const struct vici_builder *builder, uint64_t *noted)
+void charon_event(const char *name, const struct vici_builder *builder, uint64_t *noted)
 {
 	enum side side;
 
 	for (side = FIRST; side < SIDES; side++)
-		if (charon.peers[side].registered)
+		if (charon.peers[side].registered_ms)
 			queue(side, VICI_EVENT, name, builder, noted);
-}
-
-static void build_number(struct vici_builder *builder, const char *name, uint32_t number,
-			 const char *format)
-{
-	char text[16];
-
-	snprintf(text, sizeof(text), strcmp(format, "x") ? "%u" : "%08x", number);
-	vici_build_value(builder, name, text);
-}
-
-static void build_ike_sa(struct vici_builder *builder, const struct world_ike_sa *ike_sa,
-			 const char *state)
-{
-	char host[16];
-
-	snprintf(host, sizeof(host), "10.9.0.%u", ike_sa->host);
-	build_number(builder, "uniqueid", ike_sa->id, "u");
-	vici_build_value(builder, "version", "2");
-	vici_build_value(builder, "state", state);
-	vici_build_value(builder, "local-host", "10.9.0.1");
-	vici_build_value(builder, "remote-host", host);
-	vici_build_value(builder, "local-id", world_locals[ike_sa->local]);
-	vici_build_value(builder, "remote-id", world_peers[ike_sa->peer]);
-}
-
-static void build_list(struct vici_builder *builder, const char *name, const char *item)
-{
-	vici_build_list(builder, name);
-	vici_build_item(builder, item);
-	vici_build_list_end(builder);
-}
-
-static const char *state_of(const struct world_child *child)
-{
-	if (child->deleted)
-		return "DELETED";
-	return child->old ? "REKEYED" : "INSTALLED";
-}
-
-static void build_child(struct vici_builder *builder, const struct world_child *child)
-{
-	build_number(builder, "uniqueid", child->id, "u");
-	vici_build_value(builder, "name", "all");
-	vici_build_value(builder, "reqid", "1");
-	vici_build_value(builder, "state", state_of(child));
-	vici_build_value(builder, "mode", "TRANSPORT");
-	vici_build_value(builder, "protocol", "ESP");
-	build_number(builder, "spi-in", child->spi_in, "x");
-	build_number(builder, "spi-out", child->spi_out, "x");
-	build_list(builder, "local-ts", world_local_selector(child));
-	build_list(builder, "remote-ts", world_remote_selector(child));
-}
-
-/* The IKE_SA of a child, which may have ended. */
-static struct world_ike_sa ike_sa_of(const struct world_child *child)
-{
-	return (struct world_ike_sa){
-		.id = child->ike_id,
-		.peer = child->params.peer,
-		.local = child->params.local,
-		.host = child->host,
-	};
-}
-
-static void build_child_section(struct vici_builder *builder, const struct world_child *child)
-{
-	char name[24];
-
-	snprintf(name, sizeof(name), "all-%u", child->id);
-	vici_build_section(builder, name);
-	build_child(builder, child);
-	vici_build_section_end(builder);
-}
-
-/* ---- events */
-
-void charon_ike_up(const struct world_ike_sa *ike_sa, bool initiator)
-{
-	struct vici_builder builder = builder_begin();
-
-	vici_build_value(&builder, "up", "yes");
-	vici_build_section(&builder, "x509");
-	build_ike_sa(&builder, ike_sa, "ESTABLISHED");
-	if (initiator)
-		vici_build_value(&builder, "initiator", "yes");
-	vici_build_section_end(&builder);
-	event("ike-updown", &builder, NULL);
-}
-
-void charon_ike_down(const struct world_ike_sa *ike_sa, enum charon_down cause)
-{
-	struct vici_builder builder = builder_begin();
-	uint64_t *noted = NULL;
-
-	if (cause == CHARON_DEAD)
-		noted = &world.dead_ms[ike_sa->peer];
-	if (cause == CHARON_REBOOTED)
-		noted = &world.rebooted_ms[ike_sa->peer];
-	vici_build_section(&builder, "x509");
-	build_ike_sa(&builder, ike_sa, cause == CHARON_ORDERLY ? "DELETING" : "ESTABLISHED");
-	if (cause == CHARON_DEAD)
-		build_list(&builder, "tasks-active", "IKE_DPD");
-	vici_build_section_end(&builder);
-	event("ike-updown", &builder, noted);
-}
-
-void charon_ike_rekeyed(const struct world_ike_sa *old, const struct world_ike_sa *ike_sa)
-{
-	struct vici_builder builder = builder_begin();
-
-	vici_build_section(&builder, "x509");
-	vici_build_section(&builder, "old");
-	build_ike_sa(&builder, old, "REKEYED");
-	vici_build_section_end(&builder);
-	vici_build_section(&builder, "new");
-	build_ike_sa(&builder, ike_sa, "ESTABLISHED");
-	vici_build_section_end(&builder);
-	vici_build_section_end(&builder);
-	event("ike-rekey", &builder, NULL);
-}
-
-void charon_child(const struct world_child *child, bool up)
-{
-	struct vici_builder builder = builder_begin();
-	struct world_ike_sa ike_sa = ike_sa_of(child);
-
-	if (up)
-		vici_build_value(&builder, "up", "yes");
-	vici_build_section(&builder, "x509");
-	build_ike_sa(&builder, &ike_sa, "ESTABLISHED");
-	vici_build_section(&builder, "child-sas");
-	build_child_section(&builder, child);
-	vici_build_section_end(&builder);
-	vici_build_section_end(&builder);
-	event("child-updown", &builder, NULL);
-}
-
-void charon_child_rekeyed(const struct world_child *old, const struct world_child *child)
-{
-	struct vici_builder builder = builder_begin();
-	struct world_ike_sa ike_sa = ike_sa_of(child);
-	char name[24];
-
-	snprintf(name, sizeof(name), "all-%u", old->id);
-	vici_build_section(&builder, "x509");
-	build_ike_sa(&builder, &ike_sa, "ESTABLISHED");
-	vici_build_section(&builder, "child-sas");
-	vici_build_section(&builder, name);
-	vici_build_section(&builder, "old");
-	build_child(&builder, old);
-	vici_build_section_end(&builder);
-	vici_build_section(&builder, "new");
-	build_child(&builder, child);
-	vici_build_section_end(&builder);
-	vici_build_section_end(&builder);
-	vici_build_section_end(&builder);
-	vici_build_section_end(&builder);
-	event("child-rekey", &builder, NULL);
 }
 
 /* ---- lists */
 
 static void send_conns(enum side side)
 {
-	struct vici_builder builder = builder_begin();
+	struct vici_builder builder = charon_listed_conn();
 
-	vici_build_section(&builder, "x509");
-	vici_build_section(&builder, "remote-1");
-	vici_build_value(&builder, "class", "public key");
-	vici_build_value(&builder, "id", "*");
-	vici_build_section_end(&builder);
-	vici_build_section_end(&builder);
+	if (!charon.proving && charon.proven_ms < sim.now_ms)
+		charon.proving_ms = sim.now_ms;
+	charon.proving = true;
 	queue(side, VICI_EVENT, "list-conn", &builder, NULL);
-	queue(side, VICI_CMD_RESPONSE, NULL, NULL, NULL);
-}
-
-static void list_ike_sa(const struct world_ike_sa *ike_sa)
-{
-	struct vici_builder builder = builder_begin();
-	size_t i;
-
-	vici_build_section(&builder, "x509");
-	build_ike_sa(&builder, ike_sa, "ESTABLISHED");
-	vici_build_section(&builder, "child-sas");
-	for (i = 0; i < WORLD_CHILDREN; i++)
-		if (world.children[i].listed && world.children[i].ike_id == ike_sa->id)
-			build_child_section(&builder, &world.children[i]);
-	vici_build_section_end(&builder);
-	vici_build_section_end(&builder);
-	queue(charon.lists, VICI_EVENT, "list-sa", &builder, NULL);
+	queue(side, VICI_CMD_RESPONSE, NULL, NULL, &charon.proven_ms);
 }
 
 /* One IKE_SA after another: the list is of no single moment. */
 static void list_next(void)
 {
+	struct vici_builder builder;
+
 	while (charon.listed < WORLD_IKE_SAS && !world.ike_sas[charon.listed].exists)
 		charon.listed++;
 	charon.list_due_ms = sim.now_ms + sim_draw(3);
 	if (charon.listed < WORLD_IKE_SAS) {
-		list_ike_sa(&world.ike_sas[charon.listed++]);
+		builder = charon_listed_ike_sa(&world.ike_sas[charon.listed++]);
+		queue(charon.lists, VICI_EVENT, "list-sa", &builder, NULL);
 		return;
 	}
 	charon.listing = false;
-	queue(charon.lists, VICI_CMD_RESPONSE, NULL, NULL, NULL);
+	queue(charon.lists, VICI_CMD_RESPONSE, NULL, NULL, &charon.listed_ms);
 }
 
 /* ---- requests */
 
 static void answer_version(enum side side)
 {
-	struct vici_builder builder = builder_begin();
+	struct vici_builder builder = charon_version();
 
-	vici_build_value(&builder, "daemon", "charon");
-	vici_build_value(&builder, "version", "5.9.8");
 	queue(side, VICI_CMD_RESPONSE, NULL, &builder, NULL);
 }
 
@@ -345,8 +166,10 @@ static void answer(enum side side, const struct vici_packet *packet)
 	if (packet->type != VICI_EVENT_REGISTER)
 		sim_fail("latchd sends vici packet of type %d", packet->type);
 	if (vici_text_is(packet->name, "child-updown"))
-		charon.peers[side].registered = true;
-	queue(side, VICI_EVENT_CONFIRM, NULL, NULL, NULL);
+		charon.peers[side].registered_ms = sim.now_ms;
+	/* strongSwan 5.9.8 has no alerts. */
+	queue(side, vici_text_is(packet->name, "alert") ? VICI_EVENT_UNKNOWN : VICI_EVENT_CONFIRM,
+	      NULL, NULL, NULL);
 }
 
 static bool take_request(enum side side)
@@ -387,21 +210,48 @@ int __wrap_connect(int fd, const struct sockaddr *address, socklen_t length);
 int __wrap_inotify_init1(int flags);
 int __wrap_getsockopt(int fd, int level, int name, void *value, socklen_t *length);
 
-static void peer_close(struct peer *peer)
+/* latchd holds reports back until its first list of the connection is complete. */
+static bool has_unread_reports(const struct peer *peer)
 {
+	return charon.listed_ms < peer->registered_ms;
+}
+
+/*
+ * Events wait behind one that needs the list of connections: the proof of a peer that has
+ * authenticated. charon tells only once that a peer is dead, or is back after a reboot, so what
+ * waits is lost with the connection. since_ms: latchd may not have handled messages since.
+ */
+static void lose_reports(const struct peer *peer, uint64_t since_ms)
+{
+	if (has_unread_reports(peer))
+		since_ms = peer->registered_ms;
+	else if (charon.proving)
+		since_ms = charon.proving_ms;
+	charon.proving = false;
+	world_forget_reports(since_ms);
+}
+
+static void peer_close(struct peer *peer, uint64_t since_ms)
+{
+	if (peer->registered_ms)
+		lose_reports(peer, since_ms);
 	if (peer->fd >= 0)
 		close(peer->fd);
 	peer->fd = -1;
 	peer->request_length = 0;
 	peer->count = 0;
-	peer->registered = false;
+	peer->registered_ms = 0;
 	peer->last_due_ms = 0;
 }
 
 void charon_disconnect(void)
 {
-	peer_close(&charon.peers[FIRST]);
-	peer_close(&charon.peers[SECOND]);
+	enum side side;
+
+	for (side = FIRST; side < SIDES; side++)
+		read_requests(side);
+	for (side = FIRST; side < SIDES; side++)
+		peer_close(&charon.peers[side], sim.now_ms);
 	charon.listing = false;
 }
 
@@ -419,7 +269,7 @@ static struct peer *free_peer(void)
 
 	for (side = FIRST; side < SIDES; side++)
 		if (is_closed(&charon.peers[side]))
-			peer_close(&charon.peers[side]);
+			peer_close(&charon.peers[side], charon.peers[side].delivered_ms);
 	for (side = FIRST; side < SIDES; side++)
 		if (charon.peers[side].fd < 0)
 			return &charon.peers[side];
@@ -468,7 +318,7 @@ void charon_begin(void)
 {
 	memset(&charon, 0, sizeof(charon));
 	charon.peers[FIRST].fd = charon.peers[SECOND].fd = -1;
-	charon.up = true;
+	charon_set_up(true);
 }
 
 bool charon_is_up(void)
@@ -476,8 +326,14 @@ bool charon_is_up(void)
 	return charon.up;
 }
 
+unsigned int charon_process(void)
+{
+	return charon.process;
+}
+
 void charon_set_up(bool up)
 {
+	charon.process += up && !charon.up;
 	charon.up = up;
 	charon.held_until_ms = 0;
 	if (!up)
@@ -527,7 +383,7 @@ static void deliver(enum side side)
 		size = 1 + sim_draw((uint32_t)size - 1);
 	sent = send(peer->fd, message->bytes + message->sent, size, MSG_DONTWAIT | MSG_NOSIGNAL);
 	if (sent < 0 && errno != EAGAIN)
-		peer_close(peer);
+		peer_close(peer, peer->delivered_ms);
 	if (sent <= 0)
 		return;
 	message->sent += (size_t)sent;
@@ -535,6 +391,9 @@ static void deliver(enum side side)
 		return;
 	if (message->noted)
 		*message->noted = sim.now_ms;
+	if (message->noted == &charon.proven_ms)
+		charon.proving = false;
+	peer->delivered_ms = sim.now_ms;
 	peer->first = (peer->first + 1) % MESSAGES_MAX;
 	peer->count--;
 }

@@ -23,6 +23,8 @@ void charon_disconnect(void);
 /* charon ends or starts. */
 void charon_set_up(bool up);
 bool charon_is_up(void);
+/* Differs after each start. */
+unsigned int charon_process(void);
 /* charon reads no request until then. */
 void charon_hold(uint64_t until_ms);
 /* At most so many milliseconds between a message and its arrival. */

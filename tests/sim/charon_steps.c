@@ -394,7 +394,10 @@ static void start_charon(uint32_t unused)
 	charon_set_up(true);
 }
 
-/* Killed: its SAs stay in the kernel. Stopped: it deletes them. */
+/*
+ * Killed: its SAs stay in the kernel. Stopped: it deletes them. What it negotiates ends with it:
+ * the next charon may number an IKE_SA alike.
+ */
 void charon_step_ends(void)
 {
 	bool killed = sim_draw(2);
@@ -407,6 +410,7 @@ void charon_step_ends(void)
 		if (!world.children[i].exists)
 			continue;
 		world.children[i].listed = false;
+		world.children[i].ike_id = 0;
 		if (!killed)
 			delete_sas(&world.children[i]);
 		forget_if_gone(&world.children[i]);

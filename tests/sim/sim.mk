@@ -5,9 +5,9 @@
 
 SIM_SRC  := $(sort $(wildcard tests/sim/*.c tests/sim/doors/*.c)) \
 	    tests/sim/kernel/table.c tests/sim/kernel/helpers.c
-SIM_BPF  := $(addprefix bpf/,control/control db/audit db/latch_release db/maps db/rules gate/audit \
-	    gate/drop gate/flow_check gate/new_flow gate/refusal gate/served watch/sa_watch \
-	    watch/spd_watch)
+SIM_BPF  := $(addprefix bpf/,control/control db/audit db/latch_release db/maps db/pair db/rules gate/audit \
+	    gate/drop gate/flow_check gate/new_flow gate/peer_terms gate/refusal gate/served \
+	    gate/wish watch/sa_watch watch/spd_watch)
 SIM_OBJ  := $(call obj,$(SIM_SRC))
 SIM_HEADERS := $(wildcard bpf/*/*.h include/*.h tests/sim/kernel/include/bpf/*.h)
 SIM_PROGRAMS := $(SIM_BPF:%=$(BUILD)/sim/%.o) $(BUILD)/sim/traffic.o
@@ -17,7 +17,7 @@ SIM_WRAP := malloc calloc realloc reallocarray free exit epoll_wait clock_gettim
 	    $(addprefix bpf_map_,get_info_by_fd lookup_elem get_next_key update_elem delete_elem \
 	    lookup_batch) $(addprefix ring_buffer__,new free epoll_fd consume)
 # The warnings of these sources are those of their own compilation.
-SIM_BPF_CFLAGS = -std=gnu11 -w -Itests/sim/kernel/include -Iinclude -Ibpf -Itests/sim \
+SIM_BPF_CFLAGS = -std=gnu11 -w -fno-strict-aliasing -Itests/sim/kernel/include -Iinclude -Ibpf -Itests/sim \
 	    -Ivmlinux/$(ARCH) $(if $(SANITIZE),-fsanitize=$(SANITIZE)) $(CFLAGS) -fPIE
 
 $(SIM_OBJ): EXTRA_CFLAGS := -Itests/sim

@@ -288,6 +288,24 @@ void world_pause(void)
 	pause_once();
 }
 
+/* A reboot is reported by the end of an IKE_SA, and by the authentication that has ended it. */
+static bool reboot_was_read(size_t peer, uint64_t since_ms)
+{
+	return world.rebooted_ms[peer] <= world.up_ms[peer] && world.up_ms[peer] < since_ms;
+}
+
+void world_forget_reports(uint64_t since_ms)
+{
+	size_t i;
+
+	for (i = 0; i < WORLD_PEERS; i++) {
+		if (world.dead_ms[i] >= since_ms)
+			world.last_dead_ms[i] = 0;
+		if (!reboot_was_read(i, since_ms))
+			world.last_reboot_ms[i] = 0;
+	}
+}
+
 bool world_is_over(void)
 {
 	return world.over;

@@ -73,13 +73,13 @@ struct world {
 	struct world_child children[WORLD_CHILDREN];
 	struct world_flow flows[WORLD_FLOWS];
 	bool policies;
-	/* When the last report of a dead or rebooted peer reached latchd. */
-	uint64_t dead_ms[WORLD_PEERS], rebooted_ms[WORLD_PEERS];
-	/* When the only IKE_SA of a peer got no answer. 0: the peer had another, or has
-	 * authenticated since. */
+	/* When the last report of a dead, rebooted or authenticated peer reached latchd. */
+	uint64_t dead_ms[WORLD_PEERS], rebooted_ms[WORLD_PEERS], up_ms[WORLD_PEERS];
+	/* When the only IKE_SA of a peer got no answer. 0: the peer had another, has
+	 * authenticated since, or the report was lost. */
 	uint64_t last_dead_ms[WORLD_PEERS];
-	/* When the only IKE_SA of a peer ended for a reboot. 0: the peer had another, or has a
-	 * second. */
+	/* When the only IKE_SA of a peer ended for a reboot. 0: the peer had another, has a
+	 * second, or the report was lost. */
 	uint64_t last_reboot_ms[WORLD_PEERS];
 	unsigned int steps_left;
 	bool over;
@@ -93,6 +93,8 @@ void world_begin(void);
 void world_pause(void);
 /* The world acts, until virtual time is due_ms at the latest. */
 void world_pass_time(uint64_t due_ms);
+/* Reports of dead and rebooted peers that reached latchd since were lost with their connection. */
+void world_forget_reports(uint64_t since_ms);
 /* One action of another processor, or of a peer. */
 void world_act(void);
 /* All has settled and was checked: latchd is to stop. */

@@ -118,6 +118,8 @@ const char *latch_drop_name(enum latch_drop drop)
 		return "merged";
 	case LATCH_DROP_OTHER_MODE:
 		return "other-mode";
+	case LATCH_DROP_CONTESTED:
+		return "contested";
 	case LATCH_DROP_COUNT:
 		break;
 	}
@@ -159,6 +161,8 @@ const char *latch_counter_name(enum latch_counter counter)
 		return "audit_unmarked";
 	case LATCH_COUNTER_ELSEWHERE_FOREIGN:
 		return "elsewhere_foreign";
+	case LATCH_COUNTER_UNLATCHED_TUNNEL:
+		return "unlatched_tunnel";
 	case LATCH_COUNTER_COUNT:
 		break;
 	}
@@ -188,6 +192,10 @@ const char *latch_event_name(enum latch_event_type type)
 		return "policy-changed";
 	case LATCH_EVENT_SAS_ELSEWHERE:
 		return "sas-elsewhere";
+	case LATCH_EVENT_NEWS_SPAWNED: /* of no monitor */
+	case LATCH_EVENT_NEWS_CLOSED:
+	case LATCH_EVENT_NEWS_LOST:
+		break;
 	}
 	return "unknown";
 }
@@ -238,6 +246,18 @@ const char *latch_why_name(enum latch_why why)
 		return "other-socket";
 	case LATCH_WHY_NO_ROOM:
 		return "no-room";
+	case LATCH_WHY_PEER:
+		return "peer";
+	case LATCH_WHY_LOCAL:
+		return "local";
+	case LATCH_WHY_CLASS:
+		return "class";
+	case LATCH_WHY_TAG:
+		return "tag";
+	case LATCH_WHY_QUALITY:
+		return "quality";
+	case LATCH_WHY_BYPASS:
+		return "bypass";
 	case LATCH_WHY_UNATTRIBUTED:
 		return "unattributed";
 	case LATCH_WHY_AUDIT:

@@ -27,6 +27,7 @@ struct filter_field {
 static const struct filter_field fields[] = {
 	{"state", "state", FILTER_TEXT, "established broken closed larval listener"},
 	{"peer", "peer.id", FILTER_TEXT, NULL},
+	{"tag", "tags", FILTER_MEMBER, NULL},
 	{"proto", "proto", FILTER_TEXT, "tcp udp sctp"},
 	{"dir", "direction", FILTER_TEXT, "in out"},
 	{"src", "local.addr", FILTER_ADDRESS, NULL},
@@ -42,7 +43,7 @@ static const struct filter_field fields[] = {
 
 #define FIELD_COUNT (sizeof(fields) / sizeof(fields[0]))
 #define FIELD_NAMES                                                                                \
-	"state, peer, proto, dir, src, dst, sport, dport, netns, rule, disposition, reason"
+	"state, peer, tag, proto, dir, src, dst, sport, dport, netns, rule, disposition, reason"
 #define ADDRESS_BITS(family) ((family) == AF_INET ? 32U : 128U)
 
 static const struct filter_field *find_field(const char *name)
@@ -180,6 +181,24 @@ static bool has_member(struct json_object *latch, const char *path, const char *
 			return true;
 	}
 	return false;
+}
+
+void filter_tell_unknown(const struct filter *filter, struct json_object *document)
+{
+	const struct filter_condition *condition;
+	size_t i;
+
+	/* An earlier latchd does not tell its sets. */
+	for (i = 0; view_member(document, "sets") && i < filter->count; i++) {
+		condition = &filter->conditions[i];
+		if (!strcmp(condition->field->name, "tag") &&
+		    !has_member(document, "sets", condition->value))
+			ctl_fail(
+				CTL_EXIT_OK,
+				"list: no set of peers has the name \"%s\"; latchd.conf(5) has the "
+				"sections [peer NAME]",
+				condition->value);
+	}
 }
 
 static bool holds(const struct filter_condition *condition, struct json_object *latch)

@@ -33,6 +33,10 @@ struct filter {
 /* Any code but CTL_EXIT_OK: the error is printed. The filter keeps the words. */
 enum ctl_exit filter_parse(struct filter *filter, char *const *words, size_t count);
 
+/* Tells of tags that are no set of the document, whose rows cannot match: no error, as of other
+ * words of which there is none now. */
+void filter_tell_unknown(const struct filter *filter, struct json_object *document);
+
 /* latch: an element of the document's "latches". */
 bool filter_matches(const struct filter *filter, struct json_object *latch);
 

@@ -25,6 +25,7 @@ struct ctl_options {
 	bool colour;
 	bool yes;	      /* purge without confirmation */
 	const char *latch_id; /* of break, heal, close; unchecked; NULL = not given */
+	const char *pid, *fd; /* of whois; unchecked; NULL = not given */
 	/* After list: conditions; after explain: ID or flow; after whois: ends; after mode: its
 	 * word; unchecked. */
 	char *const *words;

@@ -102,6 +102,7 @@ static bool select_latches(void *context, struct json_object *document)
 	size_t count = view_count(document, "latches"), i;
 	struct json_object *selected = json_object_new_array(), *latch;
 
+	filter_tell_unknown(filter, document);
 	for (i = 0; i < count; i++) {
 		latch = view_element(document, "latches", i);
 		if (filter_matches(filter, latch))

@@ -37,7 +37,8 @@ static const struct verb verbs[] = {
 	 "why a latch or connection is as it is: ID, or tcp LOCAL[:PORT] REMOTE:PORT",
 	 OPERANDS_FLOW},
 	{"whois", ctl_whois,
-	 "the peer of a connection, by LOCAL:PORT REMOTE:PORT or one of them, if it is still that",
+	 "the peer of a connection, by LOCAL:PORT REMOTE:PORT or one of them, if it is still "
+	 "that; of a socket, by --pid and --fd",
 	 OPERANDS_FLOW},
 	{"monitor", ctl_monitor, "events as they happen, one per line", OPERANDS_NONE},
 	{"break", ctl_break, "break a latch: drop its packets until it is healed", OPERANDS_ID},
@@ -58,6 +59,8 @@ static const struct verb verbs[] = {
 enum {
 	OPTION_COLOR = 256,
 	OPTION_VERSION,
+	OPTION_PID,
+	OPTION_FD,
 };
 
 static const struct option long_options[] = {
@@ -65,6 +68,8 @@ static const struct option long_options[] = {
 	{"socket", required_argument, NULL, 's'},
 	{"color", required_argument, NULL, OPTION_COLOR},
 	{"yes", no_argument, NULL, 'y'},
+	{"pid", required_argument, NULL, OPTION_PID},
+	{"fd", required_argument, NULL, OPTION_FD},
 	{"help", no_argument, NULL, 'h'},
 	{"version", no_argument, NULL, OPTION_VERSION},
 	{NULL, 0, NULL, 0},
@@ -75,6 +80,8 @@ static const char option_help[] =
 	"  -s, --socket PATH  control socket (default " CTL_DEFAULT_SOCKET ")\n"
 	"      --color WHEN   auto (default), always or never\n"
 	"  -y, --yes          purge without confirmation\n"
+	"      --pid N        process of whois, with --fd: instead of ends\n"
+	"      --fd N         its descriptor of the socket\n"
 	"  -h, --help         this text\n"
 	"      --version      version of latchctl\n";
 
@@ -136,6 +143,8 @@ static enum ctl_exit fail_option(int error, char **argv)
 	const char *name = !optopt		      ? argv[optind - 1]
 			   : optopt == OPTION_COLOR   ? "--color"
 			   : optopt == OPTION_VERSION ? "--version"
+			   : optopt == OPTION_PID     ? "--pid"
+			   : optopt == OPTION_FD      ? "--fd"
 						      : letter;
 
 	return ctl_fail(CTL_EXIT_USAGE, "option %s: %s; run: latchctl help", name,
@@ -166,6 +175,19 @@ static void take_operands(struct ctl_options *options, enum operands operands, i
 	}
 }
 
+/* Options that belong to one verb. */
+static enum ctl_exit check_options(const struct ctl_options *options, const struct verb *verb)
+{
+	if (options->yes && verb->run != ctl_purge)
+		return ctl_fail(CTL_EXIT_USAGE,
+				"option --yes: only purge takes it; run: latchctl help");
+	if ((options->pid || options->fd) && verb->run != ctl_whois)
+		return ctl_fail(CTL_EXIT_USAGE,
+				"option %s: only whois takes it; run: latchctl help",
+				options->pid ? "--pid" : "--fd");
+	return CTL_EXIT_OK;
+}
+
 /* Fills options and *ret_verb. Any code but CTL_EXIT_OK: the error is printed. */
 static enum ctl_exit parse_arguments(int argc, char **argv, struct ctl_options *options,
 				     const struct verb **ret_verb)
@@ -184,6 +206,10 @@ static enum ctl_exit parse_arguments(int argc, char **argv, struct ctl_options *
 			name = "help";
 		else if (option == OPTION_VERSION)
 			name = "version";
+		else if (option == OPTION_PID)
+			options->pid = optarg;
+		else if (option == OPTION_FD)
+			options->fd = optarg;
 		else if (option != OPTION_COLOR)
 			return fail_option(option, argv);
 		else if (!parse_colour(optarg, &options->colour))
@@ -202,10 +228,7 @@ static enum ctl_exit parse_arguments(int argc, char **argv, struct ctl_options *
 	if (optind < argc && (*ret_verb)->run != show_help)
 		return ctl_fail(CTL_EXIT_USAGE, "unexpected argument \"%s\"; run: latchctl help",
 				argv[optind]);
-	if (options->yes && (*ret_verb)->run != ctl_purge)
-		return ctl_fail(CTL_EXIT_USAGE,
-				"option --yes: only purge takes it; run: latchctl help");
-	return CTL_EXIT_OK;
+	return check_options(options, *ret_verb);
 }
 
 int main(int argc, char **argv)

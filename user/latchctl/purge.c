@@ -17,6 +17,7 @@
 #include "common/text.h"
 #include "latch_abi.h"
 #include "latchctl/purge_answers.h"
+#include "latchctl/purge_wishes.h"
 
 #ifndef BPF_FS_MAGIC
 #define BPF_FS_MAGIC 0xcafe4a11
@@ -30,6 +31,7 @@ struct purge {
 	dev_t device; /* of root; no other file system is touched */
 	struct json_writer removed;
 	unsigned int count;
+	int wishes; /* sockets that had one; or a negative errno */
 };
 
 static void print_removed(struct purge *purge, const char *path)
@@ -132,14 +134,25 @@ static enum ctl_exit empty_directory(struct purge *purge, int fd, const char *pa
 	return code;
 }
 
-static bool confirmed(const struct ctl_options *options)
+static void ask(const struct purge_paths *paths)
+{
+	int wishes = purge_count_wishes(paths->root);
+
+	fprintf(stderr, "End all enforcement and remove every latch? Latched connections continue "
+			"unlatched, and in clear if the IPsec policies allow. Sockets that wish "
+			"for their peer connect to any peer");
+	if (wishes >= 0)
+		fprintf(stderr, "; there %s %d", wishes == 1 ? "is" : "are", wishes);
+	fprintf(stderr, ". [y/N] ");
+}
+
+static bool confirmed(const struct ctl_options *options, const struct purge_paths *paths)
 {
 	char answer[8] = "";
 
 	if (options->yes || !isatty(STDIN_FILENO))
 		return true;
-	fprintf(stderr, "End all enforcement and remove every latch? Latched connections continue "
-			"unlatched, and in clear if the IPsec policies allow. [y/N] ");
+	ask(paths);
 	return fgets(answer, sizeof(answer), stdin) && (answer[0] == 'y' || answer[0] == 'Y');
 }
 
@@ -177,22 +190,43 @@ static enum ctl_exit purge_root(struct purge *purge, const struct purge_paths *p
 				paths->root);
 	purge->device = st.st_dev;
 	purge_answers(paths->root);
+	purge->wishes = purge_count_wishes(paths->root);
 	code = empty_directory(purge, fd, paths->root, 0);
 	if (code == CTL_EXIT_OK && rmdir(paths->root))
 		code = fail_at(paths->root, errno);
 	return code;
 }
 
+static void print_text(const struct purge *purge)
+{
+	if (!purge->count) {
+		printf("nothing to remove\n");
+		return;
+	}
+	printf("removed %u pins: enforcement has ended, and with it what applications wish for "
+	       "their sockets\n",
+	       purge->count);
+	if (purge->wishes < 0)
+		printf("sockets with a wish not counted: %s; they connect to any peer now\n",
+		       strerror(-purge->wishes));
+	else if (purge->wishes)
+		printf("%d socket%s had a wish, and connect%s to any peer now\n", purge->wishes,
+		       purge->wishes == 1 ? "" : "s", purge->wishes == 1 ? "s" : "");
+}
+
 static enum ctl_exit print_result(struct purge *purge, enum ctl_exit code)
 {
 	if (!purge->options->json) {
-		if (code == CTL_EXIT_OK && !purge->count)
-			printf("nothing to remove\n");
-		else if (code == CTL_EXIT_OK)
-			printf("removed %u pins: enforcement has ended\n", purge->count);
+		if (code == CTL_EXIT_OK)
+			print_text(purge);
 		return code;
 	}
 	json_array_end(&purge->removed);
+	json_key(&purge->removed, "wishes");
+	if (purge->wishes < 0)
+		json_null(&purge->removed);
+	else
+		json_uint(&purge->removed, (uint64_t)purge->wishes);
 	json_object_end(&purge->removed);
 	if (json_finish(&purge->removed))
 		return ctl_fail(
@@ -211,7 +245,7 @@ enum ctl_exit purge_at(const struct ctl_options *options, const struct purge_pat
 	enum ctl_exit code;
 	pid_t holder = 0;
 
-	if (!confirmed(options))
+	if (!confirmed(options, paths))
 		return ctl_fail(CTL_EXIT_FAILED, "purge: not confirmed, nothing removed; "
 						 "answer y, or use --yes");
 	lock = lockfile_take(paths->lock, &holder);

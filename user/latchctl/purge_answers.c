@@ -19,17 +19,24 @@ static void detach(const char *pin)
 		bpf_link_detach(link);
 }
 
-void purge_answers(const char *root)
+static void purge_program(const char *root, const char *program)
 {
 	char pattern[PATTERN_MAX];
 	glob_t found;
 	size_t i;
 
-	if (snprintf(pattern, sizeof(pattern), "%s/v*/links/" LATCH_ANSWER_PROGRAM "@*", root) >=
+	if (snprintf(pattern, sizeof(pattern), "%s/v*/links/%s@*", root, program) >=
 		    (int)sizeof(pattern) ||
 	    glob(pattern, 0, NULL, &found))
 		return;
 	for (i = 0; i < found.gl_pathc; i++)
 		detach(found.gl_pathv[i]);
 	globfree(&found);
+}
+
+/* First no wish is accepted any more: the gates, which keep them, go next. */
+void purge_answers(const char *root)
+{
+	purge_program(root, LATCH_WISH_PROGRAM);
+	purge_program(root, LATCH_ANSWER_PROGRAM);
 }

@@ -151,6 +151,21 @@ static void print_feeds(const struct status *status)
 		print_line(status, "feeds", "none", STYLE_WARN, "no SA can be attributed");
 }
 
+/* An earlier latchd does not tell it. */
+static void print_api(const struct status *status)
+{
+	struct json_object *api = view_member(status->document, "api");
+
+	if (!api)
+		return;
+	if (view_bool(api, "on"))
+		print_line(status, "api", "on", STYLE_PLAIN,
+			   "applications ask their sockets for the peer, see: latchctl whois");
+	else
+		print_line(status, "api", "off", STYLE_PLAIN,
+			   "sockets do not answer applications, see: [api] in latchd.conf(5)");
+}
+
 static void print_tables(const struct status *status)
 {
 	struct json_object *latches = view_member(status->document, "latches");
@@ -220,6 +235,7 @@ enum ctl_exit ctl_render_status(FILE *out, const struct ctl_options *options,
 	print_rows(&status, "attention", STYLE_WARN);
 	print_rows(&status, "notices", STYLE_PLAIN);
 	print_feeds(&status);
+	print_api(&status);
 	print_tables(&status);
 	print_drops(&status);
 	print_rest(&status);

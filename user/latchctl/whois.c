@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The answer of a connection's socket, found by its ends. By the time of the answer another
- * connection may have these ends, so a program uses its own socket instead (latch(7)).
+ * connection may have these ends, so a program uses its own socket instead (latch(7)), or that of
+ * the process that serves the connection (whois_fd.c).
  */
 #include <arpa/inet.h>
 #include <json-c/json.h>
@@ -12,6 +13,7 @@
 #include "latchctl/client.h"
 #include "latchctl/table.h"
 #include "latchctl/view.h"
+#include "latchctl/whois_fd.h"
 
 #define ENDS_MAX 2
 
@@ -28,9 +30,9 @@ struct whois {
 
 /* Rows that differ in their protocol or namespace only are different connections. */
 static const struct table_column columns[] = {
-	{"ID", 0, 0, 0},	 {"STATE", 0, 0, 0}, {"PEER", 12, 0, 8},  {"LOCAL ID", 12, 3, 0},
-	{"CONNECTION", 8, 4, 0}, {"PROTO", 0, 0, 0}, {"NETNS", 10, 0, 6}, {"LOCAL", 0, 0, 15},
-	{"REMOTE", 0, 0, 15},	 {"AGE", 0, 1, 0},   {"WHY", 0, 2, 0},
+	{"ID", 0, 0, 0},	{"STATE", 0, 0, 0},	 {"PEER", 12, 0, 8}, {"TAGS", 8, 3, 0},
+	{"LOCAL ID", 12, 4, 0}, {"CONNECTION", 8, 5, 0}, {"PROTO", 0, 0, 0}, {"NETNS", 10, 0, 6},
+	{"LOCAL", 0, 0, 15},	{"REMOTE", 0, 0, 15},	 {"AGE", 0, 1, 0},   {"WHY", 0, 2, 0},
 };
 
 #define COLUMN_COUNT (sizeof(columns) / sizeof(columns[0]))
@@ -61,9 +63,11 @@ static enum ctl_exit parse_ends(const struct ctl_options *options, struct whois 
 	size_t i;
 
 	if (!options->word_count || options->word_count > ENDS_MAX)
-		return ctl_fail(CTL_EXIT_USAGE,
-				"whois: %zu ends given; use LOCAL:PORT REMOTE:PORT, or one of them",
-				options->word_count);
+		return ctl_fail(
+			CTL_EXIT_USAGE,
+			"whois: %zu ends given; use LOCAL:PORT REMOTE:PORT, or one of them, or "
+			"--pid N --fd N",
+			options->word_count);
 	for (i = 0; code == CTL_EXIT_OK && i < options->word_count; i++)
 		code = parse_end(options->words[i], &ret->ends[i]);
 	ret->count = options->word_count;
@@ -106,6 +110,7 @@ static struct json_object *row_of(struct json_object *latch)
 		{"peer", "answer.peer"},
 		{"local_id", "answer.local_id"},
 		{"connection", "answer.connection"},
+		{"tags", "answer.tags"},
 		{"proto", "proto"},
 		{"netns", "netns"},
 		{"netns_name", "netns_name"},
@@ -141,12 +146,14 @@ static bool select_connections(void *context, struct json_object *document)
 /* Without a state: sockets of this kind are not served. */
 static void add_connection(struct table *table, struct json_object *row)
 {
-	char endpoint[VIEW_ENDPOINT_MAX], age[64];
+	char endpoint[VIEW_ENDPOINT_MAX], age[64], tags[1100];
 	const char *state = view_text_or(row, "state", "not-served");
 
 	table_add(table, STYLE_PLAIN, view_text_or(row, "id", "?"));
 	table_add(table, strcmp(state, "established") ? STYLE_WARN : STYLE_GOOD, state);
 	table_add(table, STYLE_PLAIN, view_text_or(row, "peer.id", "-"));
+	view_joined(tags, sizeof(tags), row, "tags", "-");
+	table_add(table, STYLE_PLAIN, tags);
 	table_add(table, STYLE_PLAIN, view_text_or(row, "local_id", "-"));
 	table_add(table, STYLE_PLAIN, view_text_or(row, "connection", "-"));
 	table_add(table, STYLE_PLAIN, view_text_or(row, "proto", "-"));
@@ -181,7 +188,7 @@ enum ctl_exit ctl_render_whois(FILE *out, const struct ctl_options *options,
 		   : CTL_EXIT_OK;
 }
 
-enum ctl_exit ctl_whois(const struct ctl_options *options)
+static enum ctl_exit whois_ends(const struct ctl_options *options)
 {
 	struct whois whois = {.count = 0};
 	enum ctl_exit code = parse_ends(options, &whois);
@@ -189,4 +196,15 @@ enum ctl_exit ctl_whois(const struct ctl_options *options)
 	return code != CTL_EXIT_OK ? code
 				   : client_show_selected(options, "list", ctl_render_whois,
 							  select_connections, &whois);
+}
+
+enum ctl_exit ctl_whois(const struct ctl_options *options)
+{
+	if (!options->pid && !options->fd)
+		return whois_ends(options);
+	if (!options->pid || !options->fd || options->word_count)
+		return ctl_fail(CTL_EXIT_USAGE,
+				"whois: options --pid and --fd belong together, without ends; run: "
+				"latchctl help");
+	return ctl_whois_fd(options, ctl_render_whois);
 }

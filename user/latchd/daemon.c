@@ -67,11 +67,13 @@ static void check_identities(struct daemon *d)
 		return;
 	result = recovery_check_identities(enforcement_maps(d->enforcement), d->identities,
 					   &d->recovery_unfinished);
-	if (result == RECOVERY_DAMAGED)
+	if (result == RECOVERY_DAMAGED) {
 		attribution_rebind(d->attribution);
-	else if (result)
+		subscribers_tell_lost(&d->subscribers);
+	} else if (result) {
 		log_warn("latch", "identity table not checked (%s); next attempt in %d s",
 			 strerror(-result), d->recovery_unfinished ? 1 : IDENTITY_ROUNDS);
+	}
 }
 
 static void on_housekeeping(void *context)
@@ -326,10 +328,13 @@ static int start_all(struct daemon *d)
 	if (!err)
 		err = start_feeds(d);
 	if (!err)
+		err = daemon_prepare_sets(d, d->config, d->failure);
+	if (!err)
 		err = enforcement_attach(d->enforcement, d->config, d->preflight.cgroup,
 					 d->failure);
 	if (err)
 		return err;
+	identities_use_sets(d->identities, d->config);
 	err = repair_identities(d);
 	if (err)
 		enforcement_undo(d->enforcement);
@@ -367,6 +372,8 @@ static void start_watching(struct daemon *d)
 		.adopt = enforcement_sees_all(d->enforcement),
 	};
 	listeners_start(&d->listeners, d->loop);
+	subscribers_start(&d->subscribers, d->loop, maps, d->config->news_socket);
+	subscribers_enable(&d->subscribers, d->config->answers);
 	loop_timer_init(d->loop, &d->housekeeping, on_housekeeping, d);
 	loop_timer_arm(&d->housekeeping, HOUSEKEEPING_MS);
 }
@@ -374,6 +381,7 @@ static void start_watching(struct daemon *d)
 static void stop_watching(struct daemon *d)
 {
 	loop_timer_cancel(&d->housekeeping);
+	subscribers_stop(&d->subscribers);
 	reaper_stop(&d->reaper);
 	spd_watch_stop(&d->spd_watch);
 	listeners_stop(&d->listeners);

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <sys/stat.h>
 
+#include "common/log.h"
 #include "latchd/control/control_socket.h"
 #include "latchd/enforce/preflight.h"
 
@@ -34,4 +35,15 @@ int daemon_check(const struct config *config, struct failure *failure)
 	for (i = 0; !err && i < config->feed_count; i++)
 		err = check_feed(&config->feeds[i], failure);
 	return err;
+}
+
+void daemon_check_warn(const struct config *config, const char *path)
+{
+	size_t i;
+
+	for (i = 0; i < config->hash_line_count; i++)
+		log_warn("config",
+			 "%s:%u: the value has a \" #\", which begins no comment here and is part "
+			 "of it; put a comment on a line of its own",
+			 path, config->hash_lines[i]);
 }

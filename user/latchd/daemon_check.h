@@ -13,4 +13,7 @@
  */
 int daemon_check(const struct config *config, struct failure *failure);
 
+/* Logs what a good configuration may not mean as it says. path: its file. */
+void daemon_check_warn(const struct config *config, const char *path);
+
 #endif

@@ -7,11 +7,29 @@
 #include "latchd/enforce/served.h"
 #include "latchd/latch/refused_connect.h"
 
+static bool is_for_application(const struct latch_event *event)
+{
+	return event->type == LATCH_EVENT_NEWS_SPAWNED || event->type == LATCH_EVENT_NEWS_CLOSED ||
+	       event->type == LATCH_EVENT_NEWS_LOST;
+}
+
+/* A first packet under a contested SA is a question. News is the refusal only. */
 void daemon_kernel_event(void *context, const struct latch_event *event)
 {
 	struct daemon *d = context;
+	struct latch_event decided = *event;
 
-	news_publish(&d->news, &(struct news){.kind = NEWS_KERNEL_EVENT, .event = event});
+	if (is_for_application(event)) {
+		news_publish(&d->news,
+			     &(struct news){.kind = NEWS_FOR_APPLICATION, .event = event});
+		return;
+	}
+	if (event->type == LATCH_EVENT_REFUSED && event->drop == LATCH_DROP_CONTESTED) {
+		if (!attribution_refuses(d->attribution, event))
+			return;
+		decided.drop = LATCH_DROP_CONFLICT;
+	}
+	news_publish(&d->news, &(struct news){.kind = NEWS_KERNEL_EVENT, .event = &decided});
 }
 
 static void on_refused(struct daemon *d, const struct latch_event *event)
@@ -19,7 +37,7 @@ static void on_refused(struct daemon *d, const struct latch_event *event)
 	int err = refused_connect_end(enforcement_maps(d->enforcement), event);
 	struct news_rival rival;
 	bool found = event->drop == LATCH_DROP_CONFLICT &&
-		     attribution_rival(d->attribution, &event->sa, &rival);
+		     attribution_rival_for(d->attribution, &event->sa, &event->flow, &rival);
 
 	news_publish(&d->news, &(struct news){
 				       .kind = NEWS_FLOW_REFUSED,
@@ -62,6 +80,9 @@ static void on_kernel_event(struct daemon *d, const struct latch_event *event)
 	case LATCH_EVENT_LATCH_BROKEN:
 	case LATCH_EVENT_LATCH_HEALED:
 	case LATCH_EVENT_SAS_ELSEWHERE:
+	case LATCH_EVENT_NEWS_SPAWNED: /* as FOR_APPLICATION */
+	case LATCH_EVENT_NEWS_CLOSED:
+	case LATCH_EVENT_NEWS_LOST:
 		return;
 	}
 }
@@ -123,6 +144,7 @@ static void react(void *context, const struct news *news)
 	case NEWS_LATCH_RESET:
 	case NEWS_FLOW_REFUSED:
 	case NEWS_SA_BOUND:
+	case NEWS_FOR_APPLICATION:
 		return;
 	}
 }
@@ -132,6 +154,7 @@ void daemon_subscribe(struct daemon *d)
 {
 	log_news_start(&d->log_news, &d->news, d->identities);
 	monitor_news_start(&d->monitor_news, &d->news, d->control, &d->source);
+	subscriber_news_start(&d->subscriber_news, &d->news, &d->subscribers);
 	d->reactions = (struct news_subscriber){.fn = react, .context = d};
 	news_subscribe(&d->news, &d->reactions);
 }

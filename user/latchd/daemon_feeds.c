@@ -60,6 +60,7 @@ static struct feed_statements statements_of(const struct config_feed *config)
 {
 	struct feed_statements statements = {
 		.rdn_matching = rdn_matching_of(config->rdn_matching),
+		.without_alerts = config->without_alerts,
 	};
 
 	text_copy(statements.unambiguous_names, sizeof(statements.unambiguous_names),

@@ -29,6 +29,8 @@
 #include "latchd/report/report_counts.h"
 #include "latchd/daemon_feeds.h"
 #include "latchd/spd/spd_watch.h"
+#include "latchd/subscribers/subscriber_news.h"
+#include "latchd/subscribers/subscribers.h"
 
 struct daemon {
 	struct config *config; /* in force; owned */
@@ -59,6 +61,8 @@ struct daemon {
 	struct reaper reaper;
 	struct spd_watch spd_watch;
 	struct listeners listeners;
+	struct subscribers subscribers;
+	struct subscriber_news subscriber_news;
 	struct event_ring *ring;
 	struct loop_timer housekeeping;
 	struct notify_watchdog watchdog;

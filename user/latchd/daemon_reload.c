@@ -59,6 +59,7 @@ static void warn_fixed(const struct daemon *d, const struct config *next)
 		{"cgroup", !same_cgroups(now, next)},
 		{"latches", now->latch_capacity != next->latch_capacity},
 		{"socket (of [control])", strcmp(now->control_socket, next->control_socket) != 0},
+		{"news-socket", strcmp(now->news_socket, next->news_socket) != 0},
 		{"group", strcmp(now->control_group, next->control_group) != 0},
 	};
 	char names[128] = "";
@@ -83,6 +84,7 @@ static void keep_fixed(const struct config *now, struct config *next)
 	next->cgroup_count = now->cgroup_count;
 	next->latch_capacity = now->latch_capacity;
 	memcpy(next->control_socket, now->control_socket, sizeof(next->control_socket));
+	memcpy(next->news_socket, now->news_socket, sizeof(next->news_socket));
 	memcpy(next->control_group, now->control_group, sizeof(next->control_group));
 }
 
@@ -93,6 +95,17 @@ static void log_reloaded(const struct daemon *d, size_t feeds_before, size_t end
 	log_info(NULL, "config %s reloaded: %zu rules, %zu feeds (%zu new, %zu ended)",
 		 d->config_path, d->config->rule_count, d->feeds.count,
 		 d->feeds.count + ended - feeds_before, ended);
+}
+
+int daemon_prepare_sets(struct daemon *d, const struct config *next, struct failure *failure)
+{
+	int err = identities_prepare_sets(d->identities, next);
+
+	return err ? failure_set(failure, err,
+				 "map peer_facts: cannot write the sets of peers: %s; run latchctl "
+				 "purge, then start latchd",
+				 strerror(-err))
+		   : 0;
 }
 
 /* Takes next over. New feeds connect from the loop, after the rules are in force. */
@@ -107,7 +120,9 @@ static int change(struct daemon *d, struct config *next, struct failure *failure
 				   feeds, failure);
 	if (err)
 		return err;
-	err = enforcement_change(d->enforcement, next, failure);
+	err = daemon_prepare_sets(d, next, failure);
+	if (!err)
+		err = enforcement_change(d->enforcement, next, failure);
 	if (err) {
 		daemon_feeds_discard(&d->feeds, feeds, next->feed_count);
 		return err;
@@ -115,10 +130,12 @@ static int change(struct daemon *d, struct config *next, struct failure *failure
 	warn_fixed(d, next);
 	keep_fixed(d->config, next);
 	ended = daemon_feeds_use(&d->feeds, d->attribution, next, feeds);
+	identities_use_sets(d->identities, next);
 	free(d->config);
 	d->config = next;
 	d->spd_watch.grace_ms = next->policy_grace_ms;
 	attribution_set_policy_grace(d->attribution, next->policy_grace_ms);
+	subscribers_enable(&d->subscribers, next->answers);
 	daemon_show_config(d);
 	daemon_write_served(d);
 	log_reloaded(d, before, ended);

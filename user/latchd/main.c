@@ -119,8 +119,9 @@ int main(int argc, char **argv)
 		return err == -EAGAIN ? EXIT_FAILURE : EXIT_USAGE;
 	}
 	if (options.check) {
-		printf("%s: good, %zu feeds, %zu rules\n", path, config.feed_count,
-		       config.rule_count);
+		daemon_check_warn(&config, path);
+		printf("%s: good, %zu feeds, %zu rules, %zu sets of peers\n", path,
+		       config.feed_count, config.rule_count, config.peer_count);
 		return EXIT_SUCCESS;
 	}
 	libbpf_set_print(libbpf_message);

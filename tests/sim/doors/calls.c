@@ -3,11 +3,11 @@
  * latchd's bpf() calls, and the ring of events. A descriptor of a table is a small number that no
  * file has.
  *
- * For lack of memory these fail: lookups and updates of hash tables, the next key, batches, the
- * control program, connect() (charon.c), netlink and the destruction of a socket (net.c), and each
- * allocation of latchd (memory.c). These never do, though the kernel's could: deletions, calls on
- * arrays, the ring at the start of latchd, the search of a socket, epoll, eventfd, files, and what
- * has no door (sim.mk).
+ * Each call may fail for lack of memory: the kernel copies keys and values of every table, also for
+ * a deletion. So may the ring at the start of latchd, connect() (charon.c), netlink and the
+ * destruction of a socket (net.c), and each allocation of latchd (memory.c). Never for lack of
+ * memory: epoll and eventfd, files, reads and writes of a connected socket, the search of a socket,
+ * and all that has no door (sim.mk).
  */
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
@@ -36,9 +36,11 @@ const struct kernel_maps sim_maps = {
 	.sas = FD(TABLE_SAS),
 	.params = FD(TABLE_PARAMS),
 	.identities = FD(TABLE_IDENTITIES),
+	.own_keys = FD(TABLE_OWN_KEYS),
 	.rules = FD(TABLE_RULES),
 	.settings = FD(TABLE_SETTINGS),
 	.spd_stamps = FD(TABLE_SPD_STAMPS),
+	.pairs = FD(TABLE_PAIRS),
 	.audits = FD(TABLE_AUDITS),
 	.mark_shares = FD(TABLE_MARK_SHARES),
 	.audit_shares = FD(TABLE_AUDIT_SHARES),
@@ -47,7 +49,14 @@ const struct kernel_maps sim_maps = {
 	.counters = FD(TABLE_COUNTERS),
 	.events = FD_RING,
 	.control = FD_CONTROL,
+	.peer_sets = FD(TABLE_PEER_SETS),
+	.peer_facts = FD(TABLE_PEER_FACTS),
 	.timeout = -1,
+	.wishes = -1,
+	.wish_search = -1,
+	.find_wish = -1,
+	.news_tokens = FD(TABLE_NEWS_TOKENS),
+	.news_sockets = FD(TABLE_NEWS_SOCKETS),
 };
 
 static enum table_id table_of(int fd)
@@ -73,7 +82,7 @@ int __wrap_bpf_map_lookup_elem(int fd, const void *key, void *value)
 	void *found;
 
 	sim_point("lookup");
-	if (!tables[id].is_array && sim_call_fails("lookup"))
+	if (sim_call_fails("lookup"))
 		return -ENOMEM;
 	found = table_find(id, key);
 	if (!found)
@@ -87,7 +96,7 @@ int __wrap_bpf_map_update_elem(int fd, const void *key, const void *value, __u64
 	enum table_id id = table_of(fd);
 
 	sim_point("update");
-	if (!tables[id].is_array && sim_call_fails("update"))
+	if (sim_call_fails("update"))
 		return -ENOMEM;
 	sim_trace("latchd writes %s", tables[id].name);
 	return table_set(id, key, value, flags);
@@ -98,6 +107,8 @@ int __wrap_bpf_map_delete_elem(int fd, const void *key)
 	enum table_id id = table_of(fd);
 
 	sim_point("delete");
+	if (sim_call_fails("delete"))
+		return -ENOMEM;
 	sim_trace("latchd deletes from %s", tables[id].name);
 	return table_delete(id, key);
 }
@@ -214,7 +225,7 @@ struct ring_buffer *__wrap_ring_buffer__new(int fd, ring_buffer_sample_fn sample
 	struct ring_buffer *ring = malloc(sizeof(*ring));
 
 	(void)options;
-	if (fd != FD_RING || !ring) {
+	if (fd != FD_RING || !ring || sim_call_fails("ring")) {
 		errno = ENOMEM;
 		free(ring);
 		return NULL;

@@ -14,6 +14,7 @@
 #include "common/keyed_hash.h"
 #include "common/notify.h"
 #include "common/process.h"
+#include "charon.h"
 #include "doors/doors.h"
 #include "kernel/table.h"
 #include "latchd/control/control.h"
@@ -83,7 +84,7 @@ void parts_choose_config(bool wait)
 
 uint64_t process_started(pid_t pid)
 {
-	return pid == SIM_CHARON_PID;
+	return pid == SIM_CHARON_PID ? charon_process() : 0;
 }
 
 int __wrap_keyed_hash_new_key(struct keyed_hash_key *ret);

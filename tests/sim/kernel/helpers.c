@@ -22,11 +22,14 @@ __u64 bpf_ktime_get_ns(void);
 long bpf_probe_read_kernel(void *to, __u32 size, const void *from);
 long bpf_probe_read_kernel_str(void *to, __u32 size, const void *from);
 long bpf_loop(__u32 times, void *function, void *context, __u64 flags);
+void *bpf_sk_fullsock(void *sk);
+void *bpf_sk_storage_get(void *map, void *sk, void *value, __u64 flags);
 
 /* The maps of bpf/db/maps.bpf.c, of which only the addresses matter here. */
-extern char latches[], associations[], sas[], params[], identities[], rules[], settings[], audits[],
-	latch_clocks[], drops[], counters[], refusals[], spd_stamps[], sa_shares[], mark_shares[],
-	audit_shares[], reassemblies[], mixtures[], flow_epochs[], sa_epochs[];
+extern char latches[], associations[], sas[], params[], identities[], own_keys[], rules[],
+	settings[], audits[], latch_clocks[], drops[], counters[], refusals[], spd_stamps[],
+	pairs[], sa_shares[], mark_shares[], audit_shares[], reassemblies[], mixtures[],
+	flow_epochs[], sa_epochs[], peer_sets[], peer_facts[], news_tokens[], news_sockets[];
 
 static const char *const addresses[TABLES] = {
 	[TABLE_LATCHES] = latches,
@@ -34,6 +37,7 @@ static const char *const addresses[TABLES] = {
 	[TABLE_SAS] = sas,
 	[TABLE_PARAMS] = params,
 	[TABLE_IDENTITIES] = identities,
+	[TABLE_OWN_KEYS] = own_keys,
 	[TABLE_RULES] = rules,
 	[TABLE_SETTINGS] = settings,
 	[TABLE_AUDITS] = audits,
@@ -42,6 +46,7 @@ static const char *const addresses[TABLES] = {
 	[TABLE_COUNTERS] = counters,
 	[TABLE_REFUSALS] = refusals,
 	[TABLE_SPD_STAMPS] = spd_stamps,
+	[TABLE_PAIRS] = pairs,
 	[TABLE_SA_SHARES] = sa_shares,
 	[TABLE_MARK_SHARES] = mark_shares,
 	[TABLE_AUDIT_SHARES] = audit_shares,
@@ -49,6 +54,10 @@ static const char *const addresses[TABLES] = {
 	[TABLE_MIXTURES] = mixtures,
 	[TABLE_FLOW_EPOCHS] = flow_epochs,
 	[TABLE_SA_EPOCHS] = sa_epochs,
+	[TABLE_PEER_SETS] = peer_sets,
+	[TABLE_PEER_FACTS] = peer_facts,
+	[TABLE_NEWS_TOKENS] = news_tokens,
+	[TABLE_NEWS_SOCKETS] = news_sockets,
 };
 
 static enum table_id table_of(const void *map)
@@ -161,4 +170,16 @@ long bpf_loop(__u32 times, void *function, void *context, __u64 flags)
 		if (call(i, context))
 			return (long)i + 1;
 	return times;
+}
+
+/* traffic.c checks packets without a socket, so no program asks for the wishes of one. */
+void *bpf_sk_fullsock(void *sk)
+{
+	sim_fail("a program asks for the socket %p", sk);
+}
+
+void *bpf_sk_storage_get(void *map, void *sk, void *value, __u64 flags)
+{
+	(void)map, (void)value, (void)flags;
+	sim_fail("a program asks for the storage of the socket %p", sk);
 }

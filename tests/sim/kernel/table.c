@@ -26,14 +26,20 @@ STORE(associations, sizeof(struct latch_association), 1);
 STORE(sas, sizeof(struct latch_sa), SAS_MAX);
 STORE(params, sizeof(struct latch_params), IDENTITIES_MAX);
 STORE(identities, sizeof(struct latch_identity), IDENTITIES_MAX);
+STORE(own_keys, sizeof(struct latch_own_key), IDENTITIES_MAX);
 STORE(rules, sizeof(struct latch_rule), 2 * LATCH_RULES_MAX);
 STORE(settings, sizeof(struct latch_settings), 1);
+STORE(peer_sets, sizeof(struct latch_peer_sets), 2);
+STORE(peer_facts, sizeof(struct latch_peer_facts), IDENTITIES_MAX + 1);
+STORE(news_tokens, sizeof(__u64), 1);
+STORE(news_sockets, sizeof(struct latch_subscription), 1);
 STORE(audits, sizeof(struct latch_audit), 64);
 STORE(clock, sizeof(struct latch_clock), 1);
 STORE(drops, sizeof(struct latch_drop_count), LATCH_DROP_COUNT);
 STORE(counters, sizeof(__u64), LATCH_COUNTER_COUNT);
 STORE(refusals, sizeof(__u64), 128);
 STORE(spd_stamps, sizeof(__u64), 4);
+STORE(pairs, sizeof(__u32), 16);
 STORE(sa_shares, SHARE_SIZE, SHARES);
 STORE(mark_shares, sizeof(__u64), LATCH_MARK_SHARES);
 STORE(audit_shares, sizeof(__u64), LATCH_AUDIT_SHARES);
@@ -58,6 +64,7 @@ struct table tables[TABLES] = {
 	[TABLE_SAS] = HASH(sas, sizeof(struct latch_sa_key)),
 	[TABLE_PARAMS] = HASH(params, sizeof(__u32)),
 	[TABLE_IDENTITIES] = HASH(identities, sizeof(__u32)),
+	[TABLE_OWN_KEYS] = HASH(own_keys, sizeof(__u32)),
 	[TABLE_RULES] = ARRAY(rules),
 	[TABLE_SETTINGS] = ARRAY(settings),
 	[TABLE_AUDITS] = HASH(audits, sizeof(struct latch_audit_key)),
@@ -66,6 +73,7 @@ struct table tables[TABLES] = {
 	[TABLE_COUNTERS] = ARRAY(counters),
 	[TABLE_REFUSALS] = ARRAY(refusals),
 	[TABLE_SPD_STAMPS] = HASH(spd_stamps, sizeof(__u64)),
+	[TABLE_PAIRS] = HASH(pairs, sizeof(struct latch_pair)),
 	[TABLE_SA_SHARES] = ARRAY(sa_shares),
 	[TABLE_MARK_SHARES] = ARRAY(mark_shares),
 	[TABLE_AUDIT_SHARES] = ARRAY(audit_shares),
@@ -73,6 +81,10 @@ struct table tables[TABLES] = {
 	[TABLE_MIXTURES] = ARRAY(marks),
 	[TABLE_FLOW_EPOCHS] = ARRAY(flow_epochs),
 	[TABLE_SA_EPOCHS] = ARRAY(sa_epochs),
+	[TABLE_PEER_SETS] = ARRAY(peer_sets),
+	[TABLE_PEER_FACTS] = ARRAY(peer_facts),
+	[TABLE_NEWS_TOKENS] = HASH(news_tokens, sizeof(struct latch_token)),
+	[TABLE_NEWS_SOCKETS] = HASH(news_sockets, sizeof(__u64)),
 };
 
 unsigned long tables_changes;

@@ -240,11 +240,13 @@ static void compare_with_check(const struct traffic_packet *packet, struct passa
 		traffic_stale++;
 }
 
+#define LISTENERS_COOKIE (~0ull)
+
 bool traffic_packet(const struct traffic_packet *packet)
 {
 	struct passage p = {
 		.flow = packet->flow,
-		.socket_cookie = packet->socket < 0 ? 0 : packet->cookie,
+		.socket_cookie = packet->socket < 0 ? LISTENERS_COOKIE : packet->cookie,
 		.protection = packet->sa ? PACKET_PROTECTED : PACKET_PLAIN,
 		.egress = packet->egress,
 		.is_syn = packet->syn,

@@ -55,6 +55,47 @@ Test(latchctl_filter, conditions_on_one_field_are_alternatives_and_on_others_all
 	cr_expect_not(MATCHES(row, "state", "broken", "state", "larval", "dport", "1"));
 }
 
+Test(latchctl_filter, a_tag_is_one_of_the_peers)
+{
+	static const char tagged[] = "{\"tags\":[\"web\",\"db-1\"]}", none[] = "{\"tags\":[]}";
+
+	cr_expect(MATCHES(tagged, "tag", "web"));
+	cr_expect(MATCHES(tagged, "tag", "db-1"));
+	cr_expect(MATCHES(tagged, "tag", "other", "tag", "db-1"));
+	cr_expect_not(MATCHES(tagged, "tag", "db"));
+	cr_expect_not(MATCHES(tagged, "tag", ""));
+	cr_expect_not(MATCHES(none, "tag", "web"));
+}
+
+static const char *message_of(const char *text, char *const *words, size_t count)
+{
+	struct json_object *document = json_tokener_parse(text);
+	struct capture err = capture_begin(stderr);
+	struct filter filter = {.count = 0};
+
+	cr_assert_not_null(document, "%s", text);
+	cr_assert_eq(filter_parse(&filter, words, count), CTL_EXIT_OK);
+	filter_tell_unknown(&filter, document);
+	json_object_put(document);
+	return capture_end(&err);
+}
+
+Test(latchctl_filter, a_tag_that_is_no_set_is_shown_on_stderr_and_is_no_error)
+{
+	static const char with_sets[] = "{\"sets\":[\"web\",\"db\"],\"latches\":[]}";
+	char *unknown[] = {"tag", "wbe"}, *known[] = {"tag", "db", "peer", "wbe"};
+	char *both[] = {"tag", "web", "tag", "a\nb"};
+
+	cr_expect_str_eq(message_of(with_sets, unknown, 2),
+			 "latchctl: list: no set of peers has the name \"wbe\"; latchd.conf(5) has "
+			 "the sections [peer NAME]\n");
+	cr_expect_str_eq(message_of("{\"sets\":[],\"latches\":[]}", unknown, 2),
+			 message_of(with_sets, unknown, 2));
+	cr_expect_str_eq(message_of(with_sets, known, 4), "");
+	cr_expect_null(strstr(message_of(with_sets, both, 4), "a\nb"), "it is escaped");
+	cr_expect_str_eq(message_of("{\"latches\":[]}", unknown, 2), "", "an earlier latchd");
+}
+
 Test(latchctl_filter, a_network_namespace_is_found_by_its_name_and_by_its_cookie)
 {
 	static const char named[] = "{\"netns\":7,\"netns_name\":\"blue\"}";
@@ -116,7 +157,7 @@ static void expect_refused(const char *expected, const char *field, const char *
 
 Test(latchctl_filter, a_wrong_condition_is_one_error_that_has_the_next_step)
 {
-	expect_refused("unknown field \"sate\"; use state, peer, proto,", "sate", "broken");
+	expect_refused("unknown field \"sate\"; use state, peer, tag, proto,", "sate", "broken");
 	expect_refused("no value after field \"state\"", "state", NULL);
 	expect_refused("field state cannot be \"brken\"; expected: established broken", "state",
 		       "brken");

@@ -76,6 +76,20 @@ class Options(unittest.TestCase):
         self.expect_error(["whois", "10.0.0.1:1", "-s", "/nonexistent"], UNREACHABLE,
                           "control socket /nonexistent: cannot connect")
 
+    def test_a_wrong_process_or_descriptor_of_whois_is_a_usage_error(self):
+        for words in ["--pid", "1"], ["--fd", "1"], ["--pid", "1", "--fd", "3", "10.0.0.1:1"]:
+            self.expect_error(["whois", *words], USAGE, "whois: options --pid and --fd belong together")
+        for word in "", "-1", "+1", " 1", "1x", "2147483648", "18446744073709551617", "\x1b[2J":
+            shown = word.replace("\x1b", "\\x1b")
+            self.expect_error(["whois", "--pid=" + word, "--fd=3"], USAGE,
+                              f'whois: option --pid: "{shown}" is no number')
+            self.expect_error(["whois", "--pid=1", "--fd=" + word], USAGE,
+                              f'whois: option --fd: "{shown}" is no number')
+        self.expect_error(["list", "--pid", "1"], USAGE, "option --pid: only whois takes it")
+        self.expect_error(["status", "--fd", "1"], USAGE, "option --fd: only whois takes it")
+        self.expect_error(["whois", "--pid"], USAGE, "option --pid: argument missing")
+        self.expect_error(["whois", "--fd"], USAGE, "option --fd: argument missing")
+
     def test_a_wrong_flow_of_explain_is_a_usage_error(self):
         self.expect_error(["explain"], USAGE, "explain: no latch ID and no flow given")
         self.expect_error(["explain", "10.0.0.1"], USAGE, 'explain: cannot read flow: "10.0.0.1"')

@@ -94,7 +94,9 @@ Test(latchctl_purge, purge_removes_the_whole_tree_and_prints_each_path)
 	cr_expect_not_null(strstr(out, line), "%s", out);
 	snprintf(line, sizeof(line), "removed %s/v1/a\\x0ab\n", root);
 	cr_expect_not_null(strstr(out, line), "%s", out);
-	cr_expect_not_null(strstr(out, "removed 3 pins: enforcement has ended\n"), "%s", out);
+	cr_expect_not_null(strstr(out, "removed 3 pins: enforcement has ended, and with it what "
+				       "applications wish for their sockets\n"),
+			   "%s", out);
 	cr_expect_eq(purge(), CTL_EXIT_OK);
 	cr_expect_str_eq(out, "nothing to remove\n");
 }
@@ -128,7 +130,7 @@ Test(latchctl_purge, option_json_prints_the_removed_paths)
 	cr_expect_eq(json_object_array_length(removed), 3);
 	json_object_put(document);
 	purge();
-	cr_expect_str_eq(out, "{\"schema\":1,\"removed\":[]}\n");
+	cr_expect_str_eq(out, "{\"schema\":1,\"removed\":[],\"wishes\":0}\n");
 }
 
 Test(latchctl_purge, symbolic_links_are_removed_not_followed)

@@ -31,6 +31,7 @@ static void expect_shown(ctl_render_fn render, const char *json, enum ctl_exit c
 	"\"feeds\":[{\"name\":\"here\",\"type\":\"vici\",\"state\":\"synced\","                    \
 	"\"socket\":\"/run/charon.vici\",\"version\":\"charon 5.9.8\",\"resyncs\":2,"              \
 	"\"detail\":\"charon 5.9.8, process 7\"}],"                                                \
+	"\"api\":{\"on\":true},"                                                                   \
 	"\"rules\":2,\"latches\":{\"used\":3,\"capacity\":65536,\"established\":2,\"broken\":1},"  \
 	"\"sas\":{\"bound\":4,\"pending\":1},"                                                     \
 	"\"drops\":[{\"reason\":\"sa-conflict\",\"egress\":5,\"ingress\":0},"                      \
@@ -50,6 +51,7 @@ static const char status_text[] =
 	"             missing   sa_migrate (fexit/xfrm_state_migrate)\n"
 	"feed here    synced    vici /run/charon.vici, version charon 5.9.8, resyncs 2: "
 	"charon 5.9.8, process 7\n"
+	"api          on        applications ask their sockets for the peer, see: latchctl whois\n"
 	"rules        2\n"
 	"latches      3 of 65536: established 2, broken 1, listener 0, larval 0, closed 0\n"
 	"SAs          bound 4, pending 1, orphan 0, dying 0\n"
@@ -106,6 +108,18 @@ Test(latchctl_render, status_shows_each_of_several_cgroups_and_one_that_is_absen
 Test(latchctl_render, status_prints_every_section)
 {
 	expect_shown(ctl_render_status, STATUS("true"), CTL_EXIT_OK, status_text);
+}
+
+Test(latchctl_render, status_tells_whether_sockets_answer_applications)
+{
+	const char *text =
+		rendered(ctl_render_status,
+			 "{\"enforcement\":{\"on\":true},\"api\":{\"on\":false}}", CTL_EXIT_OK);
+
+	cr_expect(strstr(text, "\napi          off       sockets do not answer applications"), "%s",
+		  text);
+	text = rendered(ctl_render_status, "{\"enforcement\":{\"on\":true}}", CTL_EXIT_OK);
+	cr_expect_null(strstr(text, "\napi "), "%s", text);
 }
 
 Test(latchctl_render, enforcement_is_on_only_if_the_member_is_boolean_true)

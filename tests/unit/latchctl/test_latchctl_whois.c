@@ -20,10 +20,11 @@
 #define W		END("10.9.0.1", "7000")
 #define SHOWN(state, peer)                                                                         \
 	"{\"state\":\"" state "\",\"why\":\"none\",\"peer\":{\"id\":\"" peer                       \
-	"\",\"auth\":\"pubkey\"},\"local_id\":\"w.example\",\"connection\":\"to-" peer "\"}"
+	"\",\"auth\":\"pubkey\"},\"local_id\":\"w.example\",\"connection\":\"to-" peer             \
+	"\",\"tags\":[\"web\",\"of-" peer "\"]}"
 #define HIDDEN(state, why)                                                                         \
 	"{\"state\":\"" state "\",\"why\":\"" why                                                  \
-	"\",\"peer\":null,\"local_id\":null,\"connection\":null}"
+	"\",\"peer\":null,\"local_id\":null,\"connection\":null,\"tags\":[]}"
 
 /* clang-format off */
 static const char list[] = "{\"schema\":1,\"latches\":["
@@ -110,7 +111,8 @@ Test(latchctl_whois, both_ends_name_one_connection_with_its_latch_id_and_age)
 
 	cr_expect_eq(result.code, CTL_EXIT_OK, "%s", result.err);
 	cr_expect(has(result.out, "\n2 ") && has(result.out, "c.example") &&
-			  has(result.out, "to-c.example") && has(result.out, "blue"),
+			  has(result.out, "web,of-c.example") && has(result.out, "to-c.example") &&
+			  has(result.out, "blue"),
 		  "%s", result.out);
 	cr_expect_not(has(result.out, "d.example"), "%s", result.out);
 	cr_expect(has(result.out, "AGE") && has(result.out, "d"), "%s", result.out);
@@ -202,7 +204,8 @@ Test(latchctl_whois, json_has_what_the_sockets_of_these_connections_answer)
 							    JSON_C_TO_STRING_NOSLASHESCAPE),
 		"{\"id\":\"2\",\"state\":\"established\",\"why\":\"none\",\"peer\":{\"id\":"
 		"\"c.example\",\"auth\":\"pubkey\"},\"local_id\":\"w.example\","
-		"\"connection\":\"to-c.example\",\"proto\":\"tcp\",\"netns\":7,"
+		"\"connection\":\"to-c.example\",\"tags\":[\"web\",\"of-c.example\"],"
+		"\"proto\":\"tcp\",\"netns\":7,"
 		"\"netns_name\":\"blue\",\"local\":" W
 		",\"remote\":" END("10.9.0.2", "40000") ",\"created\":\"2020-01-01T00:00:00Z\"}");
 	json_object_put(document);

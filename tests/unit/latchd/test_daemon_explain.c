@@ -303,6 +303,30 @@ Test(daemon_explain, a_connection_that_does_not_exist_has_the_rule_that_would_de
 	expect_text("now", "code", "clear");
 }
 
+static void expect_rule_of(uint8_t protocol, const char *name)
+{
+	struct latch_flow flow = flow_without_socket(0);
+
+	flow.protocol = protocol;
+	ask_flow(&flow);
+	expect_text("rule", "name", name);
+}
+
+/* As the gate: a socket does not know which end has opened its flow. */
+Test(daemon_explain, a_rule_for_what_is_accepted_decides_over_udp_too)
+{
+	struct rules_change change;
+
+	config.rules[0] = require_port_9();
+	config.rules[0].rule.direction = LATCH_DIRECTION_IN;
+	config.rule_count = 1;
+	d.source.rules = config.rules;
+	d.source.rule_count = 1;
+	cr_assert_eq(rules_load(&maps, &config, false, &change), 0);
+	expect_rule_of(IPPROTO_UDP, "needed");
+	expect_rule_of(IPPROTO_TCP, "");
+}
+
 Test(daemon_explain, a_connection_in_clear_has_no_ipsec_as_its_cause)
 {
 	struct pair pair = connect_pair(IPV4, IPV4, NULL);

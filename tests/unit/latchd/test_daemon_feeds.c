@@ -169,7 +169,8 @@ static struct vici_memory *memory_at(size_t at)
 /* As if it had reached its charon, and an IKE_SA with this number. */
 static void decide_at(size_t at, uint32_t ike_unique_id)
 {
-	const struct vici_decision decision = {VICI_PROOF, FEED_AUTH_PUBKEY, 1, 2};
+	const struct vici_decision decision = {
+		.proof = VICI_PROOF, .class = FEED_AUTH_PUBKEY, .connection = 1, .peer = 2};
 
 	vici_at(at)->daemon = 4711;
 	cr_assert_eq(vici_decisions_set(&memory_at(at)->decisions, ike_unique_id, &decision), 0);

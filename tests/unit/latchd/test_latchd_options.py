@@ -93,6 +93,27 @@ class Options(unittest.TestCase):
                                "--check")
         self.assertEqual((done.returncode, done.stderr), (0, ""))
 
+    def check(self, lines):
+        done = self.run_latchd(["[control]", "socket = " + self.path("sock"), "group = root", *lines], "--check")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        return done
+
+    def test_the_check_counts_feeds_rules_and_sets_of_peers(self):
+        done = self.check(["[peer a]", "class = psk", "id = a.example", "[peer b]", "class = psk", "id = b.example",
+                           "id = c.example", "[rule r]", "action = require", "peer = a"])
+        self.assertEqual(done.stdout, self.path("latchd.conf") + ": good, 1 feeds, 1 rules, 2 sets of peers\n")
+        self.assertEqual(done.stderr, "")
+
+    def test_a_number_sign_behind_a_value_is_part_of_it_and_the_check_warns(self):
+        good = ["[peer a] # a heading", "# a line", "class = psk", "id = a#b.example", "id = #1"]
+        self.assertEqual(self.check(good).stderr, "")
+        done = self.check([*good, "id = c.example # the web server", "id = d.example\t# another"])
+        self.assertIn("good", done.stdout)
+        self.assertEqual(done.stderr.count("\n"), 2, done.stderr)
+        for line, text in zip((9, 10), done.stderr.splitlines()):
+            self.assertIn(f"{self.path('latchd.conf')}:{line}: ", text)
+            self.assertIn("part of it", text)
+
 
 if __name__ == "__main__":
     sys.exit(tap.main("latchd_options", Options))

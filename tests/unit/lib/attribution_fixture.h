@@ -131,6 +131,7 @@ static void on_news(void *context, const struct news *news)
 	case NEWS_FLOW_REFUSED:
 	case NEWS_EVENTS_LOST:
 	case NEWS_MODE_CHANGED:
+	case NEWS_FOR_APPLICATION:
 		cr_expect_fail("attribution publishes no news of kind %d", news->kind);
 		return;
 	}

@@ -73,6 +73,23 @@ Test(liblatch, a_structure_of_a_later_version_is_filled_up_with_zeros)
 	close_pair(&pair);
 }
 
+Test(liblatch, a_question_without_a_buffer_is_an_error)
+{
+	struct pair pair = latched_pair(&c, &d);
+	int fd = pair.client;
+
+	cr_expect_eq(latch_info(fd, NULL, sizeof(struct latch_info)), -EFAULT);
+	cr_expect_eq(latch_peer_party(fd, NULL, sizeof(struct latch_party)), -EFAULT);
+	cr_expect_eq(latch_local_party(fd, NULL, sizeof(struct latch_party)), -EFAULT);
+	cr_expect_eq(latch_binding(fd, NULL), -EFAULT);
+	cr_expect_eq(latch_peer(fd, NULL, LATCH_TEXT_MAX), -EFAULT);
+	cr_expect_eq(latch_local(fd, NULL, LATCH_TEXT_MAX), -EFAULT);
+	cr_expect_eq(latch_connection(fd, NULL, LATCH_TEXT_MAX), -EFAULT);
+	cr_expect_eq(latch_tags(fd, NULL, LATCH_TAGS_MAX), -EFAULT);
+	cr_expect_eq(latch_peer(fd, NULL, 0), -ERANGE);
+	close_pair(&pair);
+}
+
 Test(liblatch, errno_stays_as_it_is)
 {
 	struct pair pair = latched_pair(&c, &d);
@@ -89,6 +106,8 @@ Test(liblatch, where_nothing_serves_each_call_says_so)
 {
 	const int families[] = {AF_INET, AF_INET6};
 	struct latch_info info;
+	struct latch_party party;
+	struct latch_binding binding;
 	char text[64] = "x";
 	size_t i;
 
@@ -102,10 +121,69 @@ Test(liblatch, where_nothing_serves_each_call_says_so)
 		cr_expect_str_eq(text, "");
 		cr_expect_eq(latch_local(fd, text, sizeof(text)), -LATCH_UNAVAILABLE);
 		cr_expect_eq(latch_connection(fd, text, sizeof(text)), -LATCH_UNAVAILABLE);
+		cr_expect_eq(latch_peer_party(fd, &party, sizeof(party)), -LATCH_UNAVAILABLE);
+		cr_expect_eq(latch_local_party(fd, &party, sizeof(party)), -LATCH_UNAVAILABLE);
+		cr_expect_eq(latch_binding(fd, &binding), -LATCH_UNAVAILABLE);
 		cr_expect_eq(latch_end(fd), -LATCH_UNAVAILABLE);
 		cr_expect_eq(latch_same_peer(fd, fd), -LATCH_UNAVAILABLE);
 		close(fd);
 	}
+}
+
+/* ---- keys */
+
+static void put_keys(const struct peer *peer, uint8_t of_peer, uint8_t own)
+{
+	struct latch_own_key key = {{own}};
+	struct latch_identity identity;
+	uint32_t params = peer->params;
+
+	cr_assert_eq(bpf_map_lookup_elem(maps.identities, &peer->identity, &identity), 0);
+	identity.auth = LATCH_AUTH_PUBKEY;
+	identity.key_kind = LATCH_KEY_SPKI;
+	identity.key[0] = of_peer;
+	cr_assert_eq(bpf_map_update_elem(maps.identities, &peer->identity, &identity, BPF_ANY), 0);
+	cr_assert_eq(bpf_map_update_elem(maps.own_keys, &params, &key, BPF_ANY), 0);
+}
+
+Test(liblatch, R_2_7_the_parties_of_a_connection_have_their_keys)
+{
+	struct pair pair = latched_pair(&c, &d);
+	struct {
+		struct latch_party party;
+		uint8_t later[8];
+	} large;
+	struct latch_party party;
+
+	put_keys(&c, 0xc1, 0x11);
+	memset(&large, 0xee, sizeof(large));
+	cr_assert_eq(latch_peer_party(pair.client, &large.party, sizeof(large)), 0);
+	cr_expect_str_eq(large.party.id, c.id);
+	cr_expect_eq(large.party.key[0], 0xc1);
+	cr_expect_eq(large.later[0], 0);
+	cr_assert_eq(latch_local_party(pair.client, &party, sizeof(party)), 0);
+	cr_expect_str_eq(party.id, c.local_id);
+	cr_expect_eq(party.key[0], 0x11);
+	cr_expect_eq(latch_peer_party(pair.client, &party, sizeof(party) - 1), -EINVAL);
+	cr_assert_eq(latch_peer_party(pair.server, &party, sizeof(party)), 0);
+	cr_expect_str_eq(party.id, d.id);
+	cr_expect_eq(party.key_kind, LATCH_APP_KEY_UNKNOWN);
+	close_pair(&pair);
+}
+
+Test(liblatch, the_binding_is_that_of_the_keys_or_none)
+{
+	struct pair pair = latched_pair(&c, &d);
+	struct latch_binding binding;
+
+	cr_expect_eq(latch_binding(pair.client, &binding), -ENODATA);
+	put_keys(&c, 0xc1, 0x11);
+	cr_assert_eq(latch_binding(pair.client, &binding), 0);
+	cr_expect_eq(memcmp(binding.type, LATCH_BINDING_TYPE, sizeof(binding.type)), 0);
+	cr_expect_eq(binding.lower[0], 0x11);
+	cr_expect_eq(binding.higher[0], 0xc1);
+	cr_expect_eq(latch_binding(pair.server, &binding), -ENODATA);
+	close_pair(&pair);
 }
 
 /* ---- latch_same_peer() */
@@ -208,6 +286,25 @@ Test(liblatch, an_abort_without_a_break_is_no_orderly_end)
 	close_pair(&pair);
 }
 
+/* latchd marks the latch, and ends the socket. */
+Test(liblatch, the_end_by_an_administrator_differs_from_a_reset)
+{
+	struct pair pair = latched_pair(&c, &d);
+	struct latch_flow flow = flow_of(pair.client);
+	struct latch_info info;
+
+	cr_assert_eq(latch_closing(&maps, &flow, latch_of(&flow).id, true), LATCH_CONTROL_DONE);
+	cr_expect_eq(latch_end(pair.client), -EAGAIN);
+	destroy(pair.client);
+	cr_assert_eq(pending_error(pair.client), ECONNABORTED);
+	cr_expect_eq(latch_end(pair.client), -EKEYREVOKED);
+	cr_assert_eq(latch_info(pair.client, &info, sizeof(info)), 0);
+	cr_expect_str_eq(latch_why_text(info.why), "an administrator broke or closed the latch");
+	wait_for(tcp_state_of(pair.server) == TCP_CLOSE);
+	cr_expect_eq(latch_end(pair.server), -ECONNRESET);
+	close_pair(&pair);
+}
+
 Test(liblatch, an_end_in_clear_or_in_audit_mode_proves_nothing)
 {
 	struct pair clear = connect_pair(IPV4, IPV4, NULL), pair = latched_pair(&c, &d);
@@ -294,16 +391,34 @@ static void *open_library(void)
 
 TestSuite(liblatch_abi);
 
+/* Of a line of the header that declares a function: its name. */
+static bool declares(const char *line, char name[64])
+{
+	return sscanf(line, "int %63[a-z_](", name) == 1 ||
+	       sscanf(line, "const char *%63[a-z_](", name) == 1;
+}
+
 Test(liblatch_abi, each_function_of_the_header_has_its_version_and_nothing_else_is_seen)
 {
-	static const char *const functions[] = {"latch_state",	  "latch_info",	      "latch_peer",
-						"latch_local",	  "latch_connection", "latch_end",
-						"latch_same_peer"};
 	void *library = open_library();
-	size_t i;
+	FILE *header = fopen("user/liblatch/latch.h", "re");
+	char line[256], name[64];
+	size_t first = 0, later = 0;
 
-	for (i = 0; i < sizeof(functions) / sizeof(functions[0]); i++)
-		cr_expect_not_null(dlvsym(library, functions[i], "LATCH_1.0"), "%s", functions[i]);
+	cr_assert_not_null(header);
+	while (fgets(line, sizeof(line), header)) {
+		if (!declares(line, name))
+			continue;
+		if (dlvsym(library, name, "LATCH_1.0"))
+			first++;
+		else if (dlvsym(library, name, "LATCH_1.1"))
+			later++;
+		else
+			cr_expect(false, "%s has no version", name);
+	}
+	cr_expect_eq(first, 7, "no function of a version that was released changes it");
+	cr_expect_eq(later, 20);
 	cr_expect_null(dlsym(library, "ask_text"));
+	fclose(header);
 	dlclose(library);
 }

@@ -109,8 +109,8 @@ class Run:
             data += frame
         if name not in self.missing:
             self.put(name + ".pcap", data[:-1] if name in self.torn else data)
-        report = self.reports.get(name, "listening\n0 packets dropped by kernel\n")
-        self.put(name + ".tcpdump", report.encode())
+        report = self.reports.get(name, "0 packets dropped by kernel\n")
+        self.put(name + ".report", report.encode())
         return name
 
     def put_application(self, tag):

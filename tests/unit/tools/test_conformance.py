@@ -348,6 +348,13 @@ class ConformanceTest(unittest.TestCase):
         self.make()
         self.assertIn("| shown in part: not shown on 7.2 |", self.row("S4"))
 
+    def test_a_variant_of_make_field_shows_no_item(self):
+        self.tree.put("tests/vm/attack/scenario.sh", "# run: conformance attack\n# run: field newer\n"
+                                                     "# variant: newer charon=sid\nconforms S4 \"a\"\n")
+        self.make()
+        self.assertNotIn("newer", self.row("S4"))
+        self.assertNotIn("not run", self.row("S4"))
+
     def test_an_unknown_item_of_a_unit_test_is_refused(self):
         self.tree.put("tests/unit/test_a.c", "Test(a, R_2_99_nothing)\n{\n}\n")
         self.refused("test_a.c", "R-2-99")

@@ -83,7 +83,9 @@ WITHOUT_MUTATION = {
     "queues-conflict-without-latchd": CONTROL,
     "churn-without-gate": OPENED,
     "no-full-socket-without-netfilter-gate": OPENED,
+    "foreign": "tests of the kernel's tree, run by `make field` only",
     "field": "networks of honest peers, run by `make field` only",
+    "bindings": "run by `make field` only: its compilers are packages of that command",
 }
 PYTHON_FORMAT = re.compile(r'f"([^"\n]{10,})"'), re.compile(r"{[^{}]*}")
 SHELL_FORMAT = re.compile(r'"([^"\n]*\$[^"\n]*)"'), re.compile(r"\$(?:\w+|{[^}]*}|\([^)]*\))")

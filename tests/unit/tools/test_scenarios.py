@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
 import unittest
 
 import tap
@@ -43,8 +44,8 @@ def names_of(path):
 
 def only_in(path, run):
     """Names of the file that only this run has: conformance or field"""
-    words = " ".join(line(path, "run")).split()
-    return words[1:] or names_of(path) if words[:1] == [run] else []
+    found = [words[1:] or names_of(path) for words in map(str.split, line(path, "run")) if words[0] == run]
+    return sum(found, [])
 
 
 def all_names():
@@ -135,9 +136,12 @@ class ScenariosTest(unittest.TestCase):
 
     def test_every_run_line_names_conformance_or_field_and_names_of_its_file(self):
         for path in files():
-            found = line(path, "run")
-            self.assertLessEqual(len(found), 1, path)
-            for words in map(str.split, found):
+            found = [words.split() for words in line(path, "run")]
+            self.assertEqual(len({words[0] for words in found}), len(found), path)
+            self.assertTrue(len(found) < 2 or all(words[1:] for words in found), path)
+            named = sum((words[1:] for words in found), [])
+            self.assertEqual(len(set(named)), len(named), path)
+            for words in found:
                 self.assertIn(words[0], ("conformance", "field"), path)
                 self.assertLessEqual(set(words[1:]), set(names_of(path)), path)
 
@@ -176,6 +180,40 @@ class ScenariosTest(unittest.TestCase):
         done = subprocess.run(["bash", "-c", script], cwd=TOP, env=dict(os.environ, TOP=TOP), text=True,
                               stdout=subprocess.PIPE, check=True)
         self.assertEqual(done.stdout.strip(), "/b /b/products/broken family=6")
+
+    def test_a_file_has_scenarios_of_three_runs(self):
+        self.assertIn("6.12 attack", listed())
+        self.assertNotIn("6.12 encap", listed())
+        self.assertIn("6.12 encap", listed("--all"))
+        self.assertNotIn("6.12 attack-sid", listed("--all"))
+        self.assertIn("6.12 attack-sid", listed("--field"))
+
+    def test_each_newer_charon_has_the_same_scenarios(self):
+        found = {}
+        for path in files():
+            for name, charon in re.findall(r"^# variant: (\S+) .*\bcharon=(\S+)$", read(path), re.M):
+                found.setdefault(charon, set()).add(name[:-len(charon)])
+        self.assertEqual(set(found), {"trixie", "sid"})
+        self.assertEqual(found["trixie"], found["sid"])
+        self.assertLessEqual({"attack-", "rekey-storm-", "reauth-", "mobike-", "nat-", "peer-death-",
+                              "peer-reboot-", "charon-restart-"}, found["sid"])
+
+    def test_a_newer_charon_that_is_missing_fails_the_scenario_with_the_next_step(self):
+        with tempfile.TemporaryDirectory() as folder:
+            script = ". tests/vm/lib/all.sh; set_options charon=sid; echo not reached"
+            done = subprocess.run(["bash", "-c", script], cwd=TOP, text=True, check=False,
+                                  env=dict(os.environ, TOP=TOP, BUILD=folder, LATCHD_TEST_RUN=folder),
+                                  stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+            self.assertEqual((done.returncode, done.stdout), (1, ""))
+            self.assertRegex(done.stderr, r"FAILED: charon of sid is missing; run make field, or for one scenario:"
+                                          r" .*tools/strongswan sid.*\n$")
+            self.assertTrue(os.path.exists(os.path.join(folder, "failure")))
+
+    def test_a_strongswan_that_is_not_known_is_one_line(self):
+        for arguments in ([], ["bookworm"], ["sid", "trixie"]):
+            done = execute("tools/strongswan", *arguments)
+            self.assertEqual((done.returncode, done.stdout),
+                             (2, "strongswan: usage: tools/strongswan trixie | sid\n"), arguments)
 
     def test_shards_together_are_the_whole(self):
         for whole in ([], ["--all"], ["--kernel", "7.2"], ["attack", "ipv6"]):

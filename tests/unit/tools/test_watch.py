@@ -161,15 +161,20 @@ class Watch(unittest.TestCase):
         self.put("apps/flows", "")
         self.assertEqual(self.findings(), ([], ["no application registered a flow"]))
 
-    def ends_early(self, name):
+    def ends_early(self, name, sent=signal.SIGTERM):
         self.watch()
-        os.kill(self.pid(name), signal.SIGTERM)
+        os.kill(self.pid(name), sent)
         self.until(lambda: not os.path.exists("/proc/%d" % self.pid(name)))
         _, blind = self.findings()
         self.assertIn(name + " has ended early", blind)
+        return blind
 
-    def test_a_capture_that_ends_early_is_blind(self):
-        self.ends_early("clear-c")
+    def test_captures_that_end_early_are_blind(self):
+        self.ends_early("captures-host-w")
+
+    def test_captures_that_are_killed_leave_no_report(self):
+        blind = self.ends_early("captures-host-w", signal.SIGKILL)
+        self.assertIn("capture clear-c ended without a report", blind)
 
     def test_a_monitor_of_sas_that_ends_early_is_blind(self):
         self.ends_early("xfrm-w")
@@ -193,7 +198,10 @@ class Watch(unittest.TestCase):
             self.assertIn(word, done.stdout + done.stderr)
 
     def test_a_capture_that_cannot_start_fails_the_scenario(self):
-        self.fails_with("tcpdump", "FAILED: capture", "tcpdump: broken")
+        done = self.bash('add_capture wire-w %s none "1000 1000"; start_captures; wait_for_watches'
+                         % self.netns["w"], check=False)
+        self.assertNotEqual(done.returncode, 0)
+        self.assertIn("FAILED: capture wire-w: none: ", done.stdout + done.stderr)
 
     def test_rules_that_cannot_be_made_fail_the_scenario(self):
         self.fails_with("nft", "FAILED: command failed", "nft: broken")

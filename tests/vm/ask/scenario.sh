@@ -51,6 +51,16 @@ whois() {
 		length == $2 and any(.[]; .local.port == $1 and $3)" <<<"$found")" = true ]
 }
 
+# whois_socket TAG FILTER: root asks a copy of the application's only socket.
+whois_socket() {
+	local pid number
+
+	pid=$(cat "$RUN/ask-$1.pid")
+	number=$(find "/proc/$pid/fd" -lname 'socket:*' -printf '%f\n')
+	latchctl --json whois --pid "$pid" --fd "$number" >"$RUN/whois.json" 2>"$RUN/whois.err" || return
+	[ "$(json ".connections | length == 1 and all(.[]; $2)" <"$RUN/whois.json")" = true ]
+}
+
 reload() {
 	ANSWERS=$1
 	latchd_config >"$RUN/latchd.conf"
@@ -109,6 +119,9 @@ need 10 "whois names the peer of a proven connection" whois 7010 2 \
 need 10 "whois names that of a UDP socket" whois 8001 2 '.peer.id == "c.example" and .proto == "udp"'
 need 10 "whois names none that the socket does not tell" whois 8003 1 \
 	'.state == "unproven" and .why == "earlier-data" and .peer == null and .connection == null'
+need 10 "root asks the socket of W's server" whois_socket tcp \
+	'.state == "established" and .peer.id == "c.example" and .local.port == 7010'
+need 10 "and that of C's client" whois_socket tcp-c '.peer.id == "w.example" and .remote.port == 7010'
 need_answer moved "another UDP socket of W" "$TO_C"
 kill -STOP "$(latchd_pid)" # it would find that the socket has gone on, and close its latch to C
 kill -USR1 "$(cat "$RUN/ask-moved.pid")" || fail "no moved"
@@ -164,6 +177,8 @@ before=$(wc -l <"$RUN/ask-tcp-2")
 need 30 "W's server asks on" asked_more_than "$before"
 need_answer tcp-2 "D's connection without latchd" "$W_TO_D"
 need_answer tcp "C's without latchd" "$LOST_C"
+need 10 "root asks the socket of D's connection without latchd" whois_socket tcp-2 \
+	'.state == "established" and .peer.id == "d.example" and .local.port == 7011'
 latchctl --yes purge >"$RUN/purge.log" 2>&1 || fail "latchctl purge: $(tail -n 1 "$RUN/purge.log")"
 need_answer tcp-2 "D's connection after purge" "$AWAY"
 need_answer tcp "C's after purge" "$AWAY"

@@ -11,6 +11,9 @@
 #
 # touches: gate sa latch feeds vici identity report
 # run: conformance encap tunnel
+# run: field attack-trixie attack-sid
+# variant: attack-trixie charon=trixie
+# variant: attack-sid charon=sid
 # variant: ipv6 family=6
 # variant: tunnel mode=tunnel
 # variant: encap encap=yes

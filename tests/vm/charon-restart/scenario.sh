@@ -8,6 +8,9 @@
 # killed. No peer is dead or has rebooted, so no latch breaks and no byte is lost.
 #
 # touches: feeds vici sa latch spd
+# run: field charon-restart-trixie charon-restart-sid
+# variant: charon-restart-trixie charon=trixie
+# variant: charon-restart-sid charon=sid
 # expect: clean
 
 need_unbroken() {
@@ -41,7 +44,7 @@ start_again() {
 	host_up "$1"
 }
 
-topology dpd=4s
+topology dpd=4s "$@"
 WITH_LATCHD=1 honest_start
 
 charon_stop c

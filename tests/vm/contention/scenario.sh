@@ -13,9 +13,14 @@
 # that C's policy decides. Its template fits the SAs of both, with equal outer addresses. (A SYN under
 # D's SA is the kernel's to refuse: the reqid of C's policy is another.)
 #
+# Variant contention-partly: as contention-wide, and D has an address of its own, too. A connection of W to it
+# begins under D's contested SA with its second SYN, and the next one with its first; both are latched to
+# d.example.
+#
 # touches: sa gate latch report feeds vici choice
 # variant: contention-wide wide
-# run: conformance contention-wide
+# variant: contention-partly partly
+# run: conformance contention-wide contention-partly
 # expect: clean
 
 readonly WIDE=${1:-} ALL=10.9.0.0/24
@@ -80,7 +85,7 @@ syn_is_refused() {
 	need 30 "the application at W listens" app_event "w-$port" listening
 	stream "$peer-$port" "$peer" w --remote "$(addr w)" --remote-port "$port"
 	need 60 "W decrypts the SYN of $peer" syn_decrypted "$port"
-	[ "$WIDE$peer" = wided ] ||
+	[ "${WIDE:+$peer}" = d ] ||
 		need 30 "latchctl monitor reports that W refuses it" refused_at_w local "$port"
 	w_has_no_latch "the SYN of $peer"
 	! half_opened "$port" || fail "W has a half connection with $peer"
@@ -106,6 +111,37 @@ wide_sa_is_there() {
 	[[ $(answer swan w --list-sas --raw) = *"remote-ts=[$ALL]"* ]] && sas_are w 2
 }
 
+# Packets that W has lost so far while latchd decided.
+lost_by_w() {
+	status '[.drops[] | select(.reason == "contested").egress] | add'
+}
+
+# begins_with_d PORT: a connection of W to D's own address, latched to D although D's SA is contested.
+begins_with_d() {
+	local port=$1
+
+	need 30 "D's SA is contested" sa_seen '.contested and .peer.id == "d.example"'
+	listen_and_connect d w "$port" --expect W-TO-D -- --send W-TO-D --rate 20
+	need 30 "W's connection to D's own address is latched to D" latch_seen \
+		"$(at w "$(port_of "w-$port")") and .state == \"established\" and .peer.id == \"d.example\""
+	need 30 "D receives W's data" received_at_least "d-$port" 200
+	end_stream d "$port"
+}
+
+begin_beside_the_overlap() {
+	local before first second
+
+	lead_to d
+	before=$(lost_by_w) || exit 1
+	begins_with_d 7011
+	first=$(lost_by_w) || exit 1
+	begins_with_d 7012
+	second=$(lost_by_w) || exit 1
+	[ "$first" -gt "$before" ] || fail "no SYN was lost: latchd was not asked"
+	[ "$second" = "$first" ] || fail "$((second - first)) SYNs of the second connection were lost"
+	conforms R-2.3-8 "a contested SA starts connections to addresses that no other SA can carry, latched to its peer"
+}
+
 topology dpd=300s ${WIDE:+mode=tunnel}
 host_up w c d
 start_latchd
@@ -123,6 +159,7 @@ need 30 "W has the SAs of both" sas_are w 4
 connect_fails 7001
 syn_is_refused d 7002
 syn_is_refused c 7003
+[ "$WIDE" != partly ] || begin_beside_the_overlap
 conforms R-2.3-8 "two peers' SAs for one address: connect() and both peers' SYNs create no latch, W sends no packet"
 conforms S9 "D's SA${WIDE:+ for $ALL} was there before${WIDE:+ C had one and before} connect(): ECONNABORTED, no SYN on the wire"
 

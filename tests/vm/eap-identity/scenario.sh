@@ -14,13 +14,24 @@
 # is latched as carol, and rekeys lose nothing. Then D decrypts a part of C's stream: the risk that
 # latchd.conf(5) names, and the proof that this D would pass.
 #
+# Variants eap-identity-ttls and eap-identity-ttls-stated: there is no RADIUS server, and W's charon ends
+# EAP-TTLS itself. It then prints the identity of inside, which it has authenticated (CVE-2026-78134, mended
+# in the package that this needs). Without a statement D and C are refused as before. With one C is latched
+# as carol, D is dave whatever it claims outside, and C's latch breaks.
+#
 # touches: feeds vici identity config gate
 # run: conformance
 # variant: eap-identity-stated stated
+# variant: eap-identity-ttls ttls
+# variant: eap-identity-ttls-stated ttls stated
 # expect: clean
 # expect eap-identity-stated: leak decrypted
 
-STATED=no
+STATED=no TTLS=no
+if [ "${1:-}" = ttls ]; then
+	TTLS=yes
+	shift
+fi
 if [ "${1:-}" = stated ]; then
 	STATED=yes
 	shift
@@ -49,28 +60,44 @@ latchd_config() {
 
 eval "plain_$(declare -f charon_config)"
 charon_config() {
+	local method='eap-radius {\n      server = 127.0.0.1\n      secret = shared\n    }'
+
+	[ $TTLS = no ] ||
+		method='eap-ttls {\n      phase2_method = md5\n      request_peer_auth = no\n    }'
 	plain_charon_config "$1" |
-		sed 's/ socket-default vici$/& eap-identity eap-ttls eap-md5 eap-radius/
-			/^ *plugins {/a\    eap-radius {\n      server = 127.0.0.1\n      secret = shared\n    }'
+		sed "s/ socket-default vici\$/& eap-identity eap-ttls eap-md5 eap-radius/
+			/^ *plugins {/a\\    $method"
+}
+
+eap_secrets() {
+	local user
+
+	echo 'secrets {'
+	for user; do
+		printf ' eap-%s {\n id = %s\n secret = "secret of %s"\n }\n' "$user" "$user" "$user"
+	done
+	echo '}'
 }
 
 # Only the clients begin: an EAP server cannot. An INITIAL_CONTACT of D would end
 # C's IKE_SA, by the identity that D claims.
 eval "plain_$(declare -f connection_config)"
 connection_config() {
-	local user=carol
+	local user=carol method=eap-radius
 
 	if [ "$1" = w ]; then
-		plain_connection_config w | sed '/^ *remote {/,/}/c\
-			remote {\n auth = eap-radius\n id = %any\n eap_id = %any\n }
+		[ $TTLS = no ] || method=eap-ttls
+		plain_connection_config w | sed "/^ *remote {/,/}/c\
+			remote {\n auth = $method\n id = %any\n eap_id = %any\n }
 			s/start_action = trap/start_action = none/
-			s/unique = no/unique = never/'
+			s/unique = no/unique = never/"
+		[ $TTLS = no ] || eap_secrets carol dave
 		return
 	fi
 	[ "$1" = c ] || user=dave
 	plain_connection_config "$1" | sed "/^ *local {/,/}/c\
 		local {\n auth = eap\n id = $1.example\n eap_id = $user\n }"
-	printf 'secrets {\n eap-user {\n id = %s\n secret = "secret of %s"\n }\n}\n' $user $user
+	eap_secrets $user
 }
 
 # D's charon answers as carol outside of the tunnel.
@@ -161,16 +188,24 @@ stop_radius() {
 	kill_and_wait TERM "$(cat "$RUN/radius/pid")"
 }
 
-# carols COUNT: so many IKE_SAs at W have the EAP identity carol.
-carols() {
+# are_named NAME COUNT: so many IKE_SAs at W have this EAP identity.
+are_named() {
 	local listed
 
 	listed=$(answer swan w --list-sas --raw) || exit 1
-	[ "$(matches -o 'remote-eap-id=carol' <<<"$listed" | wc -l)" = "$1" ]
+	[ "$(matches -o "remote-eap-id=$1" <<<"$listed" | wc -l)" = "$2" ]
 }
 
 accepted_as_dave() {
-	file_has "$RUN/radius/log" 'User-Name = "dave"'
+	if [ $TTLS = yes ]; then
+		file_has "$RUN/w/charon.log" "phase2 authentication of 'dave' with EAP_MD5 successful"
+	else
+		file_has "$RUN/radius/log" 'User-Name = "dave"'
+	fi
+}
+
+claimed_carol() {
+	[ "$(matches -c "received EAP identity 'carol'" <"$RUN/w/charon.log")" -ge 2 ]
 }
 
 refusals() {
@@ -202,13 +237,31 @@ drops_grow() {
 
 impostor_claims_carol() {
 	impostor_takes_over
-	need 10 "charon prints D's identity as carol" carols 2
-	accepted_as_dave || fail "the RADIUS server has not authenticated dave"
+	if [ $TTLS = yes ]; then
+		need 10 "charon prints D's identity as dave" are_named dave 1
+		claimed_carol || fail "D has not claimed outside that it is carol"
+		are_named carol 1 || fail "charon prints D as carol"
+	else
+		need 10 "charon prints D's identity as carol" are_named carol 2
+	fi
+	accepted_as_dave || fail "dave was not authenticated inside of the tunnel"
 }
 
 topology dpd=300s "$@"
-start_radius
-if [ $STATED = yes ]; then
+[ $TTLS = yes ] || start_radius
+if [ $STATED$TTLS = yesyes ]; then
+	WITH_LATCHD=1 honest_start
+	need 10 "W's latch has the identity that is stated to be authenticated" latch_seen \
+		"$(at w 7000) and .state == \"established\" and .peer.id == \"carol\""
+	renew CHILD_SA rekey_child 3
+	need_no_break
+	impostor_claims_carol
+	need_reset
+	need 30 "latchctl monitor reports that dave breaks the latch" event_seen \
+		'.event == "latch-broken" and (.actual | tostring | contains("dave"))'
+	! decrypted d W-TO-C || fail "D decrypted a part of C's stream"
+	note "where charon ends EAP-TTLS the identity of inside counts: D is dave, and C's latch broke"
+elif [ $STATED = yes ]; then
 	WITH_LATCHD=1 honest_start
 	need 10 "W's latch has the identity that is stated to be authenticated" latch_seen \
 		"$(at w 7000) and .state == \"established\" and .peer.id == \"carol\""
@@ -239,4 +292,4 @@ else
 	! decrypted d W-TO-C || fail "D decrypted a part of C's stream"
 	note "an outer EAP identity is no identity: neither carol nor dave as carol is served"
 fi
-stop_radius
+[ $TTLS = yes ] || stop_radius

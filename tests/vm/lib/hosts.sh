@@ -22,7 +22,7 @@ set_options() {
 	local option
 
 	FAMILY=4 MODE=transport ENCAP=no DPD=30s CHILD_LIFE=1h
-	PROTOCOL=esp PROPOSAL=aes128gcm16-x25519 TRIES=5 MOBIKE=no
+	PROTOCOL=esp PROPOSAL=aes128gcm16-x25519 TRIES=5 MOBIKE=no CHARON_ROOT=''
 	for option in "$@"; do
 		case $option in
 		family=*) FAMILY=${option#*=} ;;
@@ -33,9 +33,17 @@ set_options() {
 		esp=* | ah=*) PROTOCOL=${option%%=*} PROPOSAL=${option#*=} ;;
 		tries=*) TRIES=${option#*=} ;;
 		mobike=*) MOBIKE=${option#*=} ;;
+		charon=*) use_charon "${option#*=}" ;;
 		*) fail "topology: unknown option $option" ;;
 		esac
 	done
+}
+
+# use_charon NAME: every host runs the charon of that Debian (tools/strongswan).
+use_charon() {
+	CHARON_ROOT=$BUILD_DIR/strongswan/$1
+	[ -e "$CHARON_ROOT/complete" ] || fail "charon of $1 is missing; run make field, or for one scenario:" \
+		"mkdir -p build/strongswan && cp -r \"\$(tools/strongswan $1)\" build/strongswan/"
 }
 
 # addr HOST: its address in the family under test; D's is C's.
@@ -268,6 +276,7 @@ start_charon() {
 	spawn "$host" "$RUN/$host/charon.pid" \
 		env "STRONGSWAN_CONF=$RUN/$host/strongswan.conf" \
 		"SWANCTL_DIR=$RUN/$host/swanctl" \
+		${CHARON_ROOT:+"$TOP/tests/vm/lib/in-root" "$CHARON_ROOT"} \
 		charon-systemd >"$RUN/$host/charon.out" 2>&1
 }
 

@@ -268,6 +268,7 @@ need_bound() {
 remember_latchd() {
 	local verb
 
+	[ ! -s /run/latchd/verifier.log ] || cp /run/latchd/verifier.log "$RUN/"
 	latchctl --json list >/dev/null 2>&1 || return 0
 	for verb in status list sa; do
 		latchctl $verb >"$RUN/latchctl-$verb.txt" 2>&1 || true

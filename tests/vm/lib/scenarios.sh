@@ -14,7 +14,8 @@
 #	# variant: NAME OPTION...   one more scenario: the same file with these arguments
 #	# run: conformance          not in `make check`, only with --all or by its name
 #	# run: conformance NAME...  the same, of these names of the file only
-#	# run: field                only with --field or by its name
+#	# run: field [NAME...]      only with --field or by its name; a file may have both lines, with names
+#	# limit: SECONDS NAME...    a higher limit than LATCHD_SCENARIO_LIMIT, of these names of the file
 #	# boots: 2                  the scenario restarts the machine and runs again; it has a guest
 #	                            of its own, LATCHD_BOOT (1, 2) and the folder LATCHD_KEPT
 #
@@ -24,12 +25,14 @@
 declare -A SCENARIO_FILE=() SCENARIO_TOUCHES=() SCENARIO_EXPECT=() SCENARIO_OPTIONS=()
 # "check", "conformance" or "field"; the number of boots.
 declare -A SCENARIO_RUN=() SCENARIO_BOOTS=()
+# Seconds, of those that have a limit of their own.
+declare -A SCENARIO_LIMIT=()
 # All names, a variant behind its folder.
 SCENARIOS=()
 
 read_scenario() {
-	local file=$1 folder line name options touches='' expect='' run=check later='' boots=1 names=()
-	local -A expect_of=()
+	local file=$1 folder line name options touches='' expect='' run boots=1 limit names=()
+	local -A expect_of=() run_of=()
 
 	folder=${file%/*}
 	names=("${folder##*/}")
@@ -47,9 +50,17 @@ read_scenario() {
 			SCENARIO_OPTIONS[$name]=$options
 			;;
 		"# boots: "*) boots=${line#*: } ;;
+		"# limit: "*)
+			read -r limit options <<<"${line#*: }"
+			for name in $options; do
+				SCENARIO_LIMIT[$name]=$limit
+			done
+			;;
 		"# run: "*)
-			read -r run later <<<"${line#*: }"
-			later=${later:-all}
+			read -r run options <<<"${line#*: }"
+			for name in ${options:-all}; do
+				run_of[$name]=$run
+			done
 			;;
 		esac
 	done <"$file"
@@ -58,8 +69,7 @@ read_scenario() {
 		SCENARIO_TOUCHES[$name]=$touches
 		SCENARIO_EXPECT[$name]=${expect_of[$name]:-$expect}
 		SCENARIO_BOOTS[$name]=$boots
-		SCENARIO_RUN[$name]=check
-		[[ $later != all && " $later " != *" $name "* ]] || SCENARIO_RUN[$name]=$run
+		SCENARIO_RUN[$name]=${run_of[$name]:-${run_of[all]:-check}}
 	done
 	SCENARIOS+=("${names[@]}")
 }
@@ -86,6 +96,7 @@ know_products() {
 		SCENARIO_EXPECT[$name]=${SCENARIO_EXPECT[$of]}
 		SCENARIO_OPTIONS[$name]=${SCENARIO_OPTIONS[$of]:-}
 		SCENARIO_BOOTS[$name]=${SCENARIO_BOOTS[$of]}
+		[[ -z ${SCENARIO_LIMIT[$of]:-} ]] || SCENARIO_LIMIT[$name]=${SCENARIO_LIMIT[$of]}
 	done
 }
 
@@ -96,6 +107,13 @@ product_of() {
 	else
 		echo "$BUILD_DIR"
 	fi
+}
+
+# limit_of NAME: the seconds that it may take. A higher LATCHD_SCENARIO_LIMIT counts for all.
+limit_of() {
+	local general=${LATCHD_SCENARIO_LIMIT:-600} own=${SCENARIO_LIMIT[$1]:-0}
+
+	echo $((own > general ? own : general))
 }
 
 # is_program SCENARIO: it is in Python, and makes its own topology.

@@ -12,12 +12,13 @@
 #	xfrm-HOST.monitor  the SAs of the host, from their first to their last
 #	hosts              name, network namespace and MACs of each host
 #	captures           the names of all captures
+#	NAME.report        how many packets capture NAME has lost, written at its end
 #	blind              why a leak may not have been seen
 
 readonly NFLOG_DECRYPTED=5 NFLOG_SEALED=6
 # Bursts must fit: the oracle calls a capture with holes blind. A packet that is not yet cut into
 # segments is longer than a frame; its beginning is enough.
-readonly CAPTURE_CABLE=(-s 0 -B 16384) CAPTURE_DEVICES=(-s 4096 -B 8192 -y LINUX_SLL2)
+readonly CAPTURE_CABLE="262144 16384" CAPTURE_DEVICES="4096 8192" CAPTURE_NFLOG="262144 2048"
 
 # spawn_watch NAME NETNS COMMAND...: in the background until stop_watching.
 spawn_watch() {
@@ -48,14 +49,27 @@ log_ipsec() {
 	EOF
 }
 
-# start_capture NETNS NAME OPTION...
-start_capture() {
-	local netns=$1 name=$2
+# add_capture NAME NETNS DEVICE BYTES-AND-KIB: for start_captures.
+add_capture() {
+	local name=$1
 
-	shift 2
 	echo "$name" >>"$RUN/captures"
-	spawn_watch "$name" "$netns" tcpdump -Z root --immediate-mode -U -n \
-		-w "$RUN/$name.pcap" "$@" >"$RUN/$name.tcpdump" 2>&1
+	echo "$*" >>"$RUN/captures.list"
+}
+
+# start_captures: those that were added since the last time, in one process.
+start_captures() {
+	local name
+
+	read -r name _ <"$RUN/captures.list"
+	mv "$RUN/captures.list" "$RUN/captures-$name.list"
+	: >"$RUN/captures-$name.log" # wait_for_watches looks for it, perhaps before the process runs
+	(
+		trap - ERR
+		exec "$BUILD_DIR/tests/vm/capture" "$RUN"
+	) <"$RUN/captures-$name.list" >>"$RUN/captures-$name.log" 2>&1 &
+	echo $! >"$RUN/captures-$name.watch"
+	detach_job
 }
 
 # macs NETNS: of its Ethernet devices, with commas between them.
@@ -84,32 +98,31 @@ monitors_sas() {
 			END { exit !seen }'
 }
 
-watches() {
-	local log=$RUN/$1.tcpdump
-
-	running "$(cat "$RUN/$1.watch")" || fail "capture $1: $(tail -n 1 "$log")"
-	file_has "$log" listening
+# captures_run LOG
+captures_run() {
+	running "$(cat "${1%.log}.watch")" || fail "$(tail -n 1 "$1")"
+	file_has "$1" ready
 }
 
-# watch_host HOST NETNS: begins; wait_for_watches waits until all of it works.
+# watch_host HOST NETNS: prepares; start_captures begins, and wait_for_watches waits until all of it works.
 watch_host() {
 	local host=$1 netns=$2
 
 	printf '%s\t%s\t%s\n' "$host" "$netns" "$(macs "$netns")" >>"$RUN/hosts"
 	log_ipsec "$netns"
-	start_capture "$netns" "host-$host" "${CAPTURE_DEVICES[@]}" -i any
-	start_capture "$netns" "clear-$host" -s 0 -i "nflog:$NFLOG_DECRYPTED"
-	start_capture "$netns" "sealed-$host" -s 0 -i "nflog:$NFLOG_SEALED"
+	add_capture "host-$host" "$netns" any "$CAPTURE_DEVICES"
+	add_capture "clear-$host" "$netns" "nflog:$NFLOG_DECRYPTED" "$CAPTURE_NFLOG"
+	add_capture "sealed-$host" "$netns" "nflog:$NFLOG_SEALED" "$CAPTURE_NFLOG"
 	start_sa_monitor "$host" "$netns"
 }
 
 # wait_for_watches: SAs that are older than the monitor are listed beside its reports.
 wait_for_watches() {
-	local host netns name
+	local host netns log
 
-	while read -r name; do
-		need 60 "capture $name" watches "$name"
-	done <"$RUN/captures"
+	for log in "$RUN"/captures-*.log; do
+		need 60 "captures of $log" captures_run "$log"
+	done
 	while IFS=$'\t' read -r host netns _; do
 		need 60 "the monitor of $host's SAs" monitors_sas "$host" "$netns"
 		answer ip -n "$netns" -o xfrm state list >>"$RUN/xfrm-$host.monitor"
@@ -121,6 +134,7 @@ wait_for_watches() {
 watch_namespace() {
 	mkdir -p "$APPS"
 	watch_host "$@"
+	start_captures
 	wait_for_watches
 }
 
@@ -128,9 +142,10 @@ start_watching() {
 	local host
 
 	for host in w c d; do
-		start_capture lt-net "wire-$host" "${CAPTURE_CABLE[@]}" -i "$host"
+		add_capture "wire-$host" lt-net "$host" "$CAPTURE_CABLE"
 		watch_host "$host" "lt-$host"
 	done
+	start_captures
 	wait_for_watches
 }
 

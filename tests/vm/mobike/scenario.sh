@@ -10,7 +10,10 @@
 # ends ask their own sockets: the outer addresses are the old ones before, and the new ones after.
 #
 # touches: sa feeds vici api
-# run: conformance
+# run: conformance mobike
+# run: field mobike-trixie mobike-sid
+# variant: mobike-trixie charon=trixie
+# variant: mobike-sid charon=sid
 # expect: clean
 
 rules() {
@@ -101,7 +104,7 @@ esp_to() {
 	captured wire-w ether src "${MAC[w]}" and ip proto 50 and dst host "$1" | wc -l
 }
 
-topology mode=tunnel mobike=yes
+topology mode=tunnel mobike=yes "$@"
 inner_network
 # Otherwise C would move to IPv6.
 ip -n lt-w addr flush dev eth0 scope global to fd09::/64

@@ -14,6 +14,9 @@
 # variant: nat-wait wait
 # variant: nat-separate separate
 # run: conformance nat-wait nat-separate
+# run: field nat-trixie nat-sid
+# variant: nat-trixie reset charon=trixie
+# variant: nat-sid reset charon=sid
 # expect: clean
 
 readonly VARIANT=${1:-reset}
@@ -143,7 +146,7 @@ serve_both() {
 	note "both streams whole, no break"
 }
 
-topology
+topology "${@:2}"
 build_nat
 host_up w c d
 start_latchd

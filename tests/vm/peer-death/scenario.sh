@@ -10,6 +10,9 @@
 # boots again with the same identity: a new connection works, the old latch stays broken.
 #
 # touches: feeds vici latch sa
+# run: field peer-death-trixie peer-death-sid
+# variant: peer-death-trixie charon=trixie
+# variant: peer-death-sid charon=sid
 # expect: clean
 
 # Each host has an address of its own here.
@@ -35,7 +38,7 @@ boot_again() {
 	must_initiate c
 }
 
-topology dpd=4s
+topology dpd=4s "$@"
 give_address d d
 WITH_LATCHD=1 honest_start
 must_initiate d

@@ -10,7 +10,10 @@
 # new SA is congruent with it. No host receives the rest of W's stream.
 #
 # touches: feeds vici latch sa
-# run: conformance
+# run: conformance peer-reboot
+# run: field peer-reboot-trixie peer-reboot-sid
+# variant: peer-reboot-trixie charon=trixie
+# variant: peer-reboot-sid charon=sid
 # expect: clean
 
 # spi WHICH: of W's IKE_SA with C.
@@ -35,7 +38,7 @@ become_c() {
 	host_up d
 }
 
-topology
+topology "$@"
 WITH_LATCHD=1 honest_start
 flood
 before=$(received_bytes c-7000)

@@ -7,10 +7,13 @@
 # the same identity, so the latch holds and no byte is lost.
 #
 # touches: sa feeds vici
-# run: conformance
+# run: conformance reauth
+# run: field reauth-trixie reauth-sid
+# variant: reauth-trixie charon=trixie
+# variant: reauth-sid charon=sid
 # expect: clean
 
-topology
+topology "$@"
 WITH_LATCHD=1 honest_start
 renew CHILD_SA reauthenticate 3
 need_latch w 7000 established

@@ -11,6 +11,9 @@
 # expect: clean
 # variant: rekey-storm-short short
 # run: conformance rekey-storm
+# run: field rekey-storm-trixie rekey-storm-sid
+# variant: rekey-storm-trixie short charon=trixie
+# variant: rekey-storm-sid short charon=sid
 
 storm() {
 	renew CHILD_SA rekey_child 10
@@ -76,7 +79,7 @@ many_renewals() {
 	conforms R-2-14 "id, identities and parameters of the latch: the same after all that"
 }
 
-topology
+topology "${@:2}"
 if [ "${1:-}" = short ]; then
 	few_renewals
 else

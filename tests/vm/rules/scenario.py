@@ -30,7 +30,7 @@ import socket
 import sys
 
 import abi
-from abi import (LATCH_DROP_CONFLICT, LATCH_DROP_LATCHES_FULL, LATCH_DROP_REQUIRED,
+from abi import (LATCH_DROP_CONTESTED, LATCH_DROP_LATCHES_FULL, LATCH_DROP_REQUIRED,
                  LATCH_DROP_SA_PENDING, LATCH_SA_CONTESTED, LATCH_SA_PENDING,
                  LATCH_STATE_ESTABLISHED, LATCH_STATE_LARVAL)
 from checks import FOLDER, LIMIT, conforms, expect, until
@@ -299,7 +299,7 @@ def conflict_in_the_kernel():
         listener, wire = C.listen(port), Arrivals(C)
         set_flags(LATCH_SA_CONTESTED)
         client = W.connect(port)
-        retries(LATCH_DROP_CONFLICT, "under SAs in conflict the SYN is dropped")
+        retries(LATCH_DROP_CONTESTED, "under SAs in conflict the SYN is dropped")
         no_packet(wire, "conflict")
         expect(not latches_of(port), "there is no latch")
         client.close()

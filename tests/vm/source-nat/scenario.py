@@ -24,8 +24,9 @@ from flows import alias, register, watch
 from gates import Gate, stops_at
 from host import C, HOSTS, W, accept, arrives_whole, received, reset_on_close, sends, topology
 from latchd import attach
-from maps import bind, define, latches_of
+from maps import bind, define, define_identity, latches_of
 
+SOL_LATCH, EXPECT_PEER = 0x4C41, 17  # include/latch_sockopt.h
 INSIDE = {socket.AF_INET: "10.6.0.1", socket.AF_INET6: "fd06::1"}
 OUTSIDE = {socket.AF_INET: (W.address, C.address), socket.AF_INET6: (W.address6, C.address6)}
 NAT = """
@@ -62,8 +63,16 @@ def protect():
         add_all_policies(host)
 
 
-def connect(family, port):
-    made = W.open_socket(family=family)
+def wishing(family, kind=socket.SOCK_STREAM):
+    """The application of the IPv6 connections wishes C (params 7), that of IPv4 wishes nothing."""
+    made = W.open_socket(kind, family)
+    if family == socket.AF_INET6:
+        made.setsockopt(SOL_LATCH, EXPECT_PEER, b"c.example")
+    return made
+
+
+def connect(family, port, wish=True):
+    made = wishing(family) if wish else W.open_socket(family=family)
     made.bind((INSIDE[family], 0))
     made.connect_ex((OUTSIDE[family][1], port))
     return made
@@ -110,7 +119,7 @@ def stream(family):
 
 def datagrams(family, port, latched):
     bound = C.datagram_socket(port, OUTSIDE[family][1])
-    made = W.open_socket(socket.SOCK_DGRAM, family)
+    made = wishing(family, socket.SOCK_DGRAM) if latched else W.open_socket(socket.SOCK_DGRAM, family)
     made.bind((INSIDE[family], 0))
     made.connect((OUTSIDE[family][1], port))
     for number in range(4):
@@ -125,7 +134,7 @@ def datagrams(family, port, latched):
 
 def ordinary(family):
     listener = C.listen(5009, OUTSIDE[family][1])
-    client = connect(family, 5009)
+    client = connect(family, 5009, wish=False)
     peer = accept(listener, "a connection that no policy protects passes the NAT")
     sends(client, peer, b"in clear", "its data arrives")
     expect(not latches_of(5009), "it is not latched")
@@ -146,6 +155,8 @@ attach()
 protect()
 define(7, 2)
 define(8, 3)
+define_identity(2, b"c.example")
+define_identity(3, b"d.example")
 bind(7)
 for each in INSIDE:
     stream(each)

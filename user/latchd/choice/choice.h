@@ -71,9 +71,13 @@ bool choice_tells_apart(const struct choice *choice, uint64_t netns, const struc
 			const struct sa_way *other);
 bool choice_may_carry(const struct choice *choice, const struct sa_way *way,
 		      const struct latch_flow *flow);
+/* The same for any flow between the addresses of this one. Adds the policies that were looked at to
+ * *work. */
+bool choice_may_carry_pair(const struct choice *choice, const struct sa_way *way,
+			   const struct latch_flow *flow, uint64_t *work);
 /*
- * The same, but policies that were removed within the grace, and may use an SA of own, count as
- * present. False, where choice_may_carry() is true: the kernel uses the SA only until they
+ * As choice_may_carry(), but policies that were removed within the grace, and may use an SA of own,
+ * count as present. False, where choice_may_carry() is true: the kernel uses the SA only until they
  * return. own NULL: none counts.
  */
 bool choice_will_carry(const struct choice *choice, const struct sa_way *way,

@@ -69,6 +69,29 @@ bool choice_may_carry(const struct choice *choice, const struct sa_way *way,
 	return choice_will_carry(choice, way, NULL, flow);
 }
 
+static struct traffic_selector all_of(const struct latch_flow *flow, const uint8_t address[16])
+{
+	struct traffic_selector end = end_of(flow, address, 0);
+
+	end.protocol = 0;
+	end.port_high = UINT16_MAX;
+	return end;
+}
+
+bool choice_may_carry_pair(const struct choice *choice, const struct sa_way *way,
+			   const struct latch_flow *flow, uint64_t *work_done)
+{
+	const struct choice_box box = {
+		.local = all_of(flow, flow->local_addr),
+		.remote = all_of(flow, flow->remote_addr),
+	};
+	struct choice_work work = {.limit = FLOW_WORK_MAX};
+	bool may = choice_table_may_carry(table_of(choice, flow->netns), way, &box, &work);
+
+	*work_done += work.done;
+	return may;
+}
+
 /* ---- two claims */
 
 /* A part that both sides have in common, and whether it is a selector of either. */

@@ -160,33 +160,80 @@ static struct choice_edit *find_edit(struct choice_edit *edits, size_t count,
 	return NULL;
 }
 
-/* Merges the edits of each interface id and family into one, over the addresses of all. */
+static int order_edits(const void *a, const void *b)
+{
+	const struct choice_edit *one = a, *other = b;
+
+	if (one->if_id != other->if_id)
+		return one->if_id < other->if_id ? -1 : 1;
+	if (one->family != other->family)
+		return one->family < other->family ? -1 : 1;
+	return memcmp(one->low, other->low, sizeof(one->low));
+}
+
+/* The addresses from the end of one edit to the begin of the next: 0 if they meet. */
+static unsigned __int128 gap_between(const struct choice_edit *one, const struct choice_edit *next)
+{
+	unsigned __int128 end = 0, begin = 0;
+	size_t i;
+
+	for (i = 0; i < sizeof(one->high); i++) {
+		end = end << 8 | one->high[i];
+		begin = begin << 8 | next->low[i];
+	}
+	return begin > end ? begin - end : 0;
+}
+
+/* The first of two neighbours with the smallest gap, of one interface id and family; count: none.
+ */
+static size_t find_nearest(const struct choice_change *change)
+{
+	unsigned __int128 gap, least = 0;
+	size_t i, found = change->count;
+
+	for (i = 0; i + 1 < change->count; i++) {
+		if (!of_one_tree(&change->edits[i], &change->edits[i + 1]))
+			continue;
+		gap = gap_between(&change->edits[i], &change->edits[i + 1]);
+		if (found == change->count || gap < least) {
+			least = gap;
+			found = i;
+		}
+	}
+	return found;
+}
+
+/* Makes room. Addresses between two edits become part of a change: those of the smallest gaps. */
 static void merge_edits(struct choice_change *change)
 {
-	struct choice_edit *same;
-	size_t i, kept = 0;
+	struct choice_edit *edits = change->edits;
+	size_t nearest;
 
-	for (i = 0; i < change->count; i++) {
-		same = find_edit(change->edits, kept, &change->edits[i]);
-		if (same)
-			widen(same, &change->edits[i]);
-		else
-			change->edits[kept++] = change->edits[i];
+	qsort(edits, change->count, sizeof(*edits), order_edits);
+	while (change->count > CHOICE_EDITS_MAX / 2) {
+		nearest = find_nearest(change);
+		if (nearest == change->count)
+			return;
+		widen(&edits[nearest], &edits[nearest + 1]);
+		change->count--;
+		memmove(&edits[nearest + 1], &edits[nearest + 2],
+			(change->count - nearest - 1) * sizeof(*edits));
 	}
-	change->count = kept;
 }
 
 static void add_edit(struct choice_change *change, const struct choice_edit *edit)
 {
-	bool full = change->count == CHOICE_EDITS_MAX;
-	struct choice_edit *same = full ? find_edit(change->edits, change->count, edit) : NULL;
+	struct choice_edit *same;
 
-	if (full && !same)
+	if (change->count == CHOICE_EDITS_MAX)
 		merge_edits(change);
+	if (change->count < CHOICE_EDITS_MAX) {
+		change->edits[change->count++] = *edit;
+		return;
+	}
+	same = find_edit(change->edits, change->count, edit);
 	if (same)
 		widen(same, edit);
-	else if (change->count < CHOICE_EDITS_MAX)
-		change->edits[change->count++] = *edit;
 	else
 		change->everything = true;
 }

@@ -7,6 +7,7 @@
 #include <stddef.h>
 
 #include "latch_abi.h"
+#include "latch_sockopt.h"
 
 #define CONFIG_DEFAULT_PATH "/etc/latchd/latchd.conf"
 #define CONFIG_MAX_FEEDS    LATCH_FEEDS_MAX
@@ -40,6 +41,26 @@ struct config_feed {
 	/* Names of connections, separated by blanks. */
 	char unambiguous_names[CONFIG_LIST_MAX];
 	char eap_identities[CONFIG_LIST_MAX];
+	bool without_alerts;
+};
+
+/* [peer NAME]: a set of peers. The n-th one is the n-th of struct latch_peer_sets. */
+struct config_peer {
+	char name[LATCH_TAG_MAX];
+	char connection[LATCH_NAME_MAX]; /* the key manager's; "" = any */
+	enum latch_app_class class;	 /* as of LATCH_OPT_EXPECT_CLASS */
+	bool has_terms;			 /* ids or hosts */
+};
+
+#define CONFIG_PEER_TERMS_MAX 1024
+#define CONFIG_PEER_TEXT_MAX  65536 /* of all terms, with their NULs */
+#define CONFIG_HASH_LINES_MAX 16
+
+/* A line id = or host = of a set. */
+struct config_peer_term {
+	unsigned char peer; /* its place in peers */
+	bool is_host;	    /* a pattern of host names: a label of * is any one label */
+	unsigned int text;  /* its place in peer_texts */
 };
 
 struct config_rule {
@@ -68,12 +89,23 @@ struct config {
 	char control_group[CONFIG_NAME_MAX];
 	/* [api] enabled: sockets answer questions for their latch; default off. */
 	bool answers;
+	/* [api] news-socket: default LATCH_NEWS_PATH. */
+	char news_socket[CONFIG_PATH_MAX];
 	/* Without any [feed] there is one: "charon", vici, charon's default socket. */
 	size_t feed_count;
 	struct config_feed feeds[CONFIG_MAX_FEEDS];
+	size_t peer_count;
+	struct config_peer peers[LATCH_PEER_SETS_MAX];
+	size_t peer_term_count;
+	struct config_peer_term peer_terms[CONFIG_PEER_TERMS_MAX];
+	size_t peer_text_size;
+	char peer_texts[CONFIG_PEER_TEXT_MAX];
 	/* The first rule that matches decides. */
 	size_t rule_count;
 	struct config_rule rules[LATCH_RULES_MAX];
+	/* Lines with a "#" within their value, which may be meant as a comment: the first ones. */
+	size_t hash_line_count;
+	unsigned int hash_lines[CONFIG_HASH_LINES_MAX];
 };
 
 #endif

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "common/text.h"
+#include "latchd/config/config_peer.h"
 #include "latchd/config/config_rule.h"
 
 struct config_key {
@@ -156,6 +157,11 @@ static bool parse_api_enabled(struct config_parser *parser, const char *value)
 	return parser->config->answers || !strcmp(value, "off");
 }
 
+static bool parse_news_socket(struct config_parser *parser, const char *value)
+{
+	return parse_path(parser->config->news_socket, sizeof(parser->config->news_socket), value);
+}
+
 static bool parse_feed_type(struct config_parser *parser, const char *value)
 {
 	if (strcmp(value, "vici"))
@@ -204,6 +210,12 @@ static bool parse_eap_identities(struct config_parser *parser, const char *value
 	return parse_connections(parser->feed->eap_identities, value);
 }
 
+static bool parse_alerts(struct config_parser *parser, const char *value)
+{
+	parser->feed->without_alerts = !strcmp(value, "off");
+	return parser->feed->without_alerts || !strcmp(value, "on");
+}
+
 #define EXPECTED_CONNECTIONS "names of connections, separated by blanks, without wildcards"
 #define EXPECTED_SOCKET	     "an absolute path of at most 107 bytes"
 #define EXPECTED_NETWORK     "any, an address, or a network ADDRESS/BITS with no bit set beyond BITS"
@@ -222,11 +234,19 @@ static const struct config_key config_keys[] = {
 	{CONFIG_SECTION_CONTROL, "group", parse_control_group,
 	 "a group's name of at most 31 bytes"},
 	{CONFIG_SECTION_API, "enabled", parse_api_enabled, "on or off"},
+	{CONFIG_SECTION_API, "news-socket", parse_news_socket, EXPECTED_SOCKET},
 	{CONFIG_SECTION_FEED, "type", parse_feed_type, "vici"},
 	{CONFIG_SECTION_FEED, "socket", parse_feed_socket, EXPECTED_SOCKET},
 	{CONFIG_SECTION_FEED, "rdn-matching", parse_rdn_matching, "strict, reordered or relaxed"},
 	{CONFIG_SECTION_FEED, "unambiguous-names", parse_unambiguous_names, EXPECTED_CONNECTIONS},
 	{CONFIG_SECTION_FEED, "eap-identities", parse_eap_identities, EXPECTED_CONNECTIONS},
+	{CONFIG_SECTION_FEED, "alerts", parse_alerts, "on or off"},
+	{CONFIG_SECTION_PEER, "id", config_peer_id, "the text of an identity of at most 511 bytes"},
+	{CONFIG_SECTION_PEER, "host", config_peer_host,
+	 "a host name, in which a label may be *, such as *.example"},
+	{CONFIG_SECTION_PEER, "connection", config_peer_connection,
+	 "a connection's name of at most 63 bytes"},
+	{CONFIG_SECTION_PEER, "class", config_peer_class, "public-key, psk or eap"},
 	{CONFIG_SECTION_RULE, "action", config_rule_action, "off, auto or require"},
 	{CONFIG_SECTION_RULE, "direction", config_rule_direction, "in, out or any"},
 	{CONFIG_SECTION_RULE, "protocol", config_rule_protocol, "tcp, udp, sctp or any"},
@@ -234,6 +254,9 @@ static const struct config_key config_keys[] = {
 	{CONFIG_SECTION_RULE, "remote", config_rule_remote, EXPECTED_NETWORK},
 	{CONFIG_SECTION_RULE, "local-port", config_rule_local_port, EXPECTED_PORTS},
 	{CONFIG_SECTION_RULE, "remote-port", config_rule_remote_port, EXPECTED_PORTS},
+	{CONFIG_SECTION_RULE, "peer", config_rule_peer, "the NAME of a section [peer NAME] above"},
+	{CONFIG_SECTION_RULE, "min-encryption", config_rule_min_encryption,
+	 "a number of bits from 56 to 512 that is a multiple of 8, such as 128"},
 	{CONFIG_SECTION_RULE, "disposition", config_rule_disposition, "reset, wait or unreachable"},
 	{CONFIG_SECTION_RULE, "errno", config_rule_errno, "reset or timeout"},
 	{CONFIG_SECTION_RULE, "on-dpd", config_rule_on_dpd, "break or keep"},
@@ -242,6 +265,15 @@ static const struct config_key config_keys[] = {
 };
 
 #define CONFIG_KEY_COUNT (sizeof(config_keys) / sizeof(config_keys[0]))
+
+_Static_assert(CONFIG_KEY_COUNT <= 64, "each key has a bit of keys_seen");
+
+/* A section may have several lines of it. */
+static bool is_list(const struct config_key *key)
+{
+	return key->parse == parse_cgroup || key->parse == config_peer_id ||
+	       key->parse == config_peer_host;
+}
 
 /* ---- a key's line ---- */
 
@@ -274,14 +306,14 @@ static const struct config_key *find_key(enum config_section section, const char
 void config_key_read(struct config_parser *parser, const char *name, const char *value)
 {
 	const struct config_key *key = find_key(parser->section, name);
-	unsigned int bit;
+	unsigned long long bit;
 
 	if (!key) {
 		fail_unknown_key(parser, name);
 		return;
 	}
-	bit = 1U << (key - config_keys);
-	if (parser->keys_seen & bit && key->parse != parse_cgroup)
+	bit = 1ULL << (key - config_keys);
+	if (parser->keys_seen & bit && !is_list(key))
 		config_fail(parser, parser->line,
 			    "key \"%s\" appears twice in this section; expected it once", name);
 	else if (!key->parse(parser, value))

@@ -17,12 +17,13 @@
 #include "common/text.h"
 #include "latchd/config/config_keys.h"
 #include "latchd/config/config_parser.h"
+#include "latchd/config/config_peer.h"
 #include "latchd/config/config_rule.h"
 
 #define CONFIG_DEFAULT_CONTROL_SOCKET "/run/latchd/latchd.sock"
 #define CONFIG_DEFAULT_CHARON_SOCKET  "/var/run/charon.vici"
 #define CONFIG_HEADING_MAX	      128
-#define CONFIG_HEADINGS		      "[enforce], [control], [api], [feed NAME] or [rule NAME]"
+#define CONFIG_HEADINGS		      "[enforce], [control], [api], [feed NAME], [peer NAME] or [rule NAME]"
 
 /* ---- sections ---- */
 
@@ -51,6 +52,8 @@ static void end_section(struct config_parser *parser)
 		return;
 	if (parser->section == CONFIG_SECTION_FEED)
 		end_feed(parser);
+	else if (parser->section == CONFIG_SECTION_PEER)
+		config_peer_end(parser);
 	else if (parser->section == CONFIG_SECTION_RULE)
 		config_rule_end(parser);
 }
@@ -95,6 +98,10 @@ static void begin_section(struct config_parser *parser, const char *name)
 		parser->section = CONFIG_SECTION_FEED;
 		begin_feed(parser, name + 5 + strspn(name + 5, " \t"));
 		return;
+	} else if (!strncmp(name, "peer ", 5)) {
+		parser->section = CONFIG_SECTION_PEER;
+		config_peer_begin(parser, name + 5 + strspn(name + 5, " \t"));
+		return;
 	} else if (!strncmp(name, "rule ", 5)) {
 		parser->section = CONFIG_SECTION_RULE;
 		config_rule_begin(parser, name + 5 + strspn(name + 5, " \t"));
@@ -130,6 +137,16 @@ static void read_heading(struct config_parser *parser, const char *line)
 
 /* ---- lines ---- */
 
+/* Behind a value libinih ends a line at " ;" only. */
+static void note_hash(struct config_parser *parser, const char *value)
+{
+	struct config *config = parser->config;
+
+	if (config->hash_line_count < CONFIG_HASH_LINES_MAX &&
+	    (strstr(value, " #") || strstr(value, "\t#")))
+		config->hash_lines[config->hash_line_count++] = parser->line;
+}
+
 /* For libinih: 1 = continue, 0 = this line is wrong. The section that libinih reports is
  * ignored. */
 static int read_key(void *context, const char *section, const char *name, const char *value)
@@ -139,6 +156,7 @@ static int read_key(void *context, const char *section, const char *name, const 
 	(void)section;
 	if (parser->failed_line)
 		return 0;
+	note_hash(parser, value);
 	if (parser->section == CONFIG_SECTION_NONE)
 		config_fail(parser, parser->line,
 			    "a key before the first section; expected " CONFIG_HEADINGS
@@ -196,6 +214,7 @@ static void set_defaults(struct config *config)
 	config->policy_grace_ms = 30000;
 	config->latch_capacity = 65536;
 	strcpy(config->control_socket, CONFIG_DEFAULT_CONTROL_SOCKET);
+	strcpy(config->news_socket, LATCH_NEWS_PATH);
 }
 
 static void add_default_feed(struct config *config)

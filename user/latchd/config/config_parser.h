@@ -18,6 +18,7 @@ enum config_section {
 	CONFIG_SECTION_CONTROL,
 	CONFIG_SECTION_API,
 	CONFIG_SECTION_FEED,
+	CONFIG_SECTION_PEER,
 	CONFIG_SECTION_RULE,
 };
 
@@ -29,11 +30,12 @@ struct config_parser {
 	struct failure *failure;
 	unsigned int failed_line; /* 0 = none yet: only the first fault is reported */
 	enum config_section section;
-	unsigned int sections_seen; /* bit = enum config_section */
-	unsigned int keys_seen;	    /* bit = index of config_keys; of this section */
-	unsigned int heading_line;  /* of this section */
-	struct config_feed *feed;   /* of this section, in config */
+	unsigned int sections_seen;   /* bit = enum config_section */
+	unsigned long long keys_seen; /* bit = index of config_keys; of this section */
+	unsigned int heading_line;    /* of this section */
+	struct config_feed *feed;     /* of this section, in config */
 	bool feed_has_type;
+	struct config_peer *peer; /* of this section, in config */
 	struct config_rule *rule; /* of this section, in config */
 	unsigned int rule_keys;	  /* enum rule_key: the keys that the section has */
 };

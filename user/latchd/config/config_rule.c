@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "common/text.h"
+#include "latchd/config/config_peer.h"
 
 #define PORT_MAX 65535
 
@@ -18,6 +19,8 @@ enum rule_key {
 	KEY_ON_DPD = 1 << 4,
 	KEY_ON_REBOOT = 1 << 5,
 	KEY_ON_POLICY_CHANGE = 1 << 6,
+	KEY_PEER = 1 << 7,
+	KEY_MIN_ENCRYPTION = 1 << 8,
 };
 
 struct word {
@@ -125,6 +128,33 @@ bool config_rule_on_policy_change(struct config_parser *parser, const char *valu
 {
 	return parse_flag(parser, value, "break", "protect", LATCH_RULE_PROTECT,
 			  KEY_ON_POLICY_CHANGE);
+}
+
+/* ---- terms on the peer ---- */
+
+bool config_rule_peer(struct config_parser *parser, const char *value)
+{
+	struct latch_rule *rule = &parser->rule->rule;
+
+	rule->peer_set = config_peer_find(parser->config, value);
+	parser->rule_keys |= KEY_PEER;
+	return rule->peer_set;
+}
+
+#define BITS_MIN 56 /* DES */
+#define BITS_MAX 512
+
+bool config_rule_min_encryption(struct config_parser *parser, const char *value)
+{
+	unsigned long bits;
+	const char *rest;
+
+	if (!config_number(value, &bits, &rest) || *rest || bits < BITS_MIN || bits > BITS_MAX ||
+	    bits % 8)
+		return false;
+	parser->rule->rule.min_encryption = (uint8_t)(bits / 8);
+	parser->rule_keys |= KEY_MIN_ENCRYPTION;
+	return true;
 }
 
 /* ---- networks and ports ---- */
@@ -295,6 +325,19 @@ static const char *latch_key(unsigned int rule_keys)
 	return NULL;
 }
 
+/* Terms on the peer would let a connection without one pass. */
+static void check_terms(struct config_parser *parser)
+{
+	const struct latch_rule *rule = &parser->rule->rule;
+
+	if (parser->rule_keys & (KEY_PEER | KEY_MIN_ENCRYPTION) &&
+	    rule->action != LATCH_ACTION_REQUIRE)
+		config_fail(parser, parser->heading_line,
+			    "[rule %s] has %s, which needs a latch; expected action = require",
+			    parser->rule->name,
+			    parser->rule_keys & KEY_PEER ? "peer" : "min-encryption");
+}
+
 static void check_keys(struct config_parser *parser)
 {
 	const struct latch_rule *rule = &parser->rule->rule;
@@ -367,5 +410,6 @@ static void check_earlier_rules(struct config_parser *parser)
 void config_rule_end(struct config_parser *parser)
 {
 	check_keys(parser);
+	check_terms(parser);
 	check_earlier_rules(parser);
 }

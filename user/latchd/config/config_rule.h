@@ -21,6 +21,8 @@ bool config_rule_local(struct config_parser *parser, const char *value);
 bool config_rule_remote(struct config_parser *parser, const char *value);
 bool config_rule_local_port(struct config_parser *parser, const char *value);
 bool config_rule_remote_port(struct config_parser *parser, const char *value);
+bool config_rule_peer(struct config_parser *parser, const char *value);
+bool config_rule_min_encryption(struct config_parser *parser, const char *value);
 bool config_rule_disposition(struct config_parser *parser, const char *value);
 bool config_rule_errno(struct config_parser *parser, const char *value);
 bool config_rule_on_dpd(struct config_parser *parser, const char *value);

@@ -116,8 +116,11 @@ static struct admin_result request_close(const struct admin *a, const struct fou
 	struct admin_result answer;
 	int err;
 
+	/* Without it the socket answers that it was reset: no reason to leave it open. */
+	latch_closing(a->maps, &found->flow, found->id, true);
 	err = socket_diag_destroy_owner(&found->flow, found->latch.socket_cookie);
 	if (err && err != -ENOENT) {
+		latch_closing(a->maps, &found->flow, found->id, false);
 		latch_break(a->maps, &found->flow, found->id, LATCH_REASON_ADMIN, NULL);
 		publish_close(a, found, requester, err);
 		return (struct admin_result){ADMIN_SOCKET_ALIVE, found->id, {0}, err};

@@ -6,15 +6,17 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
 #include "common/log.h"
 #include "latchd/control/control_client.h"
 #include "latchd/control/control_serve.h"
+#include "latchd/net/unread.h"
 
 #define CONTROL_REQUEST_TIMEOUT_MS 10000
 #define CONTROL_ACCEPT_PAUSE_MS	   1000
 #define CONTROL_ACCEPTS_MAX	   128 /* in a round */
+#define CONTROL_UNREAD_MAX	   448 /* connections that wait for their close, see unread.h */
+#define CONTROL_UNREAD_PAUSE_MS	   10
 
 /* ---- accepting ---- */
 
@@ -35,7 +37,7 @@ static struct client *client_new(struct control *control, int fd, enum control_p
 
 	if (!client || loop_fd_add(control->loop, fd, EPOLLIN, control_serve, client)) {
 		free(client);
-		close(fd);
+		unread_close_stream(fd);
 		return NULL;
 	}
 	client->control = control;
@@ -54,7 +56,7 @@ static void refuse_connection(int fd, const char *line)
 {
 	if (send(fd, line, strlen(line), MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
 		log_debug("control", "rejection not sent (%m): client of the control socket");
-	close(fd);
+	unread_close_stream(fd);
 }
 
 static void give_place(struct control *control, int fd)
@@ -72,31 +74,46 @@ static void give_place(struct control *control, int fd)
 		client_new(control, fd, peer);
 }
 
+static int accept_one(const struct control *control)
+{
+	return accept4(control->socket.fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+}
+
+static void pause_accepting(struct control *control, unsigned int ms)
+{
+	loop_fd_modify(control->loop, control->socket.fd, 0);
+	loop_timer_arm(&control->accept_again, ms);
+}
+
 /* Out of descriptors: the connection stays in the backlog. */
-static void pause_accepting(struct control *control)
+static void not_accepted(struct control *control)
 {
 	if (errno == EAGAIN || errno == EINTR || errno == ECONNABORTED)
 		return;
 	log_warn("control", "client not accepted (%m): control socket; next attempt in %d ms",
 		 CONTROL_ACCEPT_PAUSE_MS);
-	loop_fd_modify(control->loop, control->socket.fd, 0);
-	loop_timer_arm(&control->accept_again, CONTROL_ACCEPT_PAUSE_MS);
+	pause_accepting(control, CONTROL_ACCEPT_PAUSE_MS);
 }
 
 /* A refused connection must not delay root's connection by a round of the loop. */
 static void on_connection(void *context, uint32_t events)
 {
 	struct control *control = context;
+	bool has_room = unread_waiting() < CONTROL_UNREAD_MAX;
 	int fd = 0, i;
 
 	(void)events;
-	for (i = 0; fd >= 0 && i < CONTROL_ACCEPTS_MAX; i++) {
-		fd = accept4(control->socket.fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-		if (fd >= 0)
-			give_place(control, fd);
+	for (i = 0; i < CONTROL_ACCEPTS_MAX && has_room; i++) {
+		fd = accept_one(control);
+		if (fd < 0)
+			break;
+		give_place(control, fd);
+		has_room = unread_waiting() < CONTROL_UNREAD_MAX;
 	}
 	if (fd < 0)
-		pause_accepting(control);
+		not_accepted(control);
+	else if (!has_room)
+		pause_accepting(control, CONTROL_UNREAD_PAUSE_MS);
 }
 
 static void accept_again(void *context)
@@ -138,6 +155,17 @@ int control_new(struct loop *loop, const char *socket_path, const char *group,
 	return 0;
 }
 
+/* Connections that wait may hold descriptors: each is closed by itself, the listening one last. */
+static void close_backlog(const struct control *control)
+{
+	int fd;
+
+	shutdown(control->socket.fd, SHUT_RDWR);
+	while ((fd = accept_one(control)) >= 0 || errno == ECONNABORTED || errno == EINTR)
+		if (fd >= 0)
+			unread_close_stream(fd);
+}
+
 void control_free(struct control *control)
 {
 	if (!control)
@@ -146,6 +174,7 @@ void control_free(struct control *control)
 		control_client_free(control->clients);
 	loop_timer_cancel(&control->accept_again);
 	loop_fd_remove(control->loop, control->socket.fd);
+	close_backlog(control);
 	control_socket_close(&control->socket);
 	free(control);
 }

@@ -5,10 +5,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <unistd.h>
 
 #include "common/clock.h"
 #include "common/log.h"
+#include "latchd/net/unread.h"
 
 #define CONTROL_STALL_TIMEOUT_MS  30000
 #define CONTROL_ANSWER_TIMEOUT_MS 120000 /* of a whole answer */
@@ -31,7 +31,7 @@ void control_client_free(struct client *client)
 		control->monitor_count--;
 	loop_timer_cancel(&client->deadline);
 	loop_fd_remove(control->loop, client->fd);
-	close(client->fd);
+	unread_close_stream(client->fd);
 	control_queue_release(&client->queue);
 	json_release(&client->writer);
 	free(client);

@@ -9,6 +9,7 @@
 
 #include "common/clock.h"
 #include "latchd/control/control_client.h"
+#include "latchd/net/unread.h"
 
 /* ---- documents */
 
@@ -157,9 +158,9 @@ static void client_read(struct client *client)
 	char *end, *start = client->request + client->request_length;
 	ssize_t length;
 
-	length = recv(client->fd, start, sizeof(client->request) - client->request_length,
-		      MSG_DONTWAIT);
-	if (length < 0 && (errno == EAGAIN || errno == EINTR))
+	length =
+		unread_receive(client->fd, start, sizeof(client->request) - client->request_length);
+	if (length == -EAGAIN || length == -EINTR)
 		return;
 	if (length <= 0) {
 		control_client_free(client);

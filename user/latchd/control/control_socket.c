@@ -14,6 +14,7 @@
 #include "common/cleanup.h"
 #include "common/directory.h"
 #include "common/text.h"
+#include "latchd/net/unread.h"
 
 #define CONTROL_BACKLOG 128
 
@@ -112,6 +113,7 @@ static int listen_at(struct control_socket *control)
 	control->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (control->fd < 0)
 		return -errno;
+	unread_refuse_descriptors(control->fd);
 	err = bind_closed(control->fd, &address);
 	if (err)
 		return err;

@@ -262,9 +262,17 @@ static int explain(const struct object *object, int err, const char *log, struct
 
 /* ---- programs on which no gate depends */
 
-static const char *const optional[] = {LATCH_ANSWER_PROGRAM, LATCH_ABORT_PROGRAM};
+static const char *const optional[] = {LATCH_ANSWER_PROGRAM, LATCH_WISH_PROGRAM,
+				       LATCH_ABORT_PROGRAM};
 
 #define OPTIONAL_COUNT (sizeof(optional) / sizeof(optional[0]))
+
+/* No socket takes wishes where it cannot say why they do not hold. */
+static bool is_left_out(const struct object *object, size_t i)
+{
+	return object->left_out >> i & 1 ||
+	       (object->left_out & 1 && !strcmp(optional[i], LATCH_WISH_PROGRAM));
+}
 
 static int leave_out(const struct object *object)
 {
@@ -273,7 +281,7 @@ static int leave_out(const struct object *object)
 	int err = 0;
 
 	for (i = 0; !err && i < OPTIONAL_COUNT; i++)
-		if (object->left_out >> i & 1)
+		if (is_left_out(object, i))
 			err = bpf_program__set_autoload(
 				bpf_object__find_program_by_name(programs, optional[i]), false);
 	return err;
@@ -413,7 +421,9 @@ void object_maps(const struct object *object, struct kernel_maps *ret)
 		.rules = bpf_map__fd(skeleton->maps.rules),
 		.settings = bpf_map__fd(skeleton->maps.settings),
 		.spd_stamps = bpf_map__fd(skeleton->maps.spd_stamps),
+		.pairs = bpf_map__fd(skeleton->maps.pairs),
 		.audits = bpf_map__fd(skeleton->maps.audits),
+		.own_keys = bpf_map__fd(skeleton->maps.own_keys),
 		.mark_shares = bpf_map__fd(skeleton->maps.mark_shares),
 		.audit_shares = bpf_map__fd(skeleton->maps.audit_shares),
 		.clock = bpf_map__fd(skeleton->maps.latch_clocks),
@@ -422,6 +432,13 @@ void object_maps(const struct object *object, struct kernel_maps *ret)
 		.events = bpf_map__fd(skeleton->maps.events),
 		.control = bpf_program__fd(skeleton->progs.latch_control),
 		.timeout = bpf_program__fd(skeleton->progs.timeout_broken),
+		.peer_sets = bpf_map__fd(skeleton->maps.peer_sets),
+		.peer_facts = bpf_map__fd(skeleton->maps.peer_facts),
+		.wishes = bpf_map__fd(skeleton->maps.wishes),
+		.wish_search = bpf_map__fd(skeleton->maps.wish_search),
+		.find_wish = bpf_program__fd(skeleton->progs.find_wish),
+		.news_tokens = bpf_map__fd(skeleton->maps.news_tokens),
+		.news_sockets = bpf_map__fd(skeleton->maps.news_sockets),
 	};
 }
 

@@ -4,6 +4,7 @@
 #include <bpf/bpf.h>
 #include <string.h>
 
+#include "latchd/config/config_peer.h"
 #include "latchd/maps/latch_control.h"
 
 static int read_settings(const struct kernel_maps *maps, struct latch_settings *ret)
@@ -27,7 +28,17 @@ static struct latch_rule rule_of(const struct config *config, size_t i, bool all
 	return rule;
 }
 
-/* 1: config has the rules in force. 0: it does not. Or a negative errno. */
+/* The sets of peers, which identities_prepare_sets() has written to the other half. */
+static int has_sets(const struct kernel_maps *maps, __u32 stamp, const struct config *config)
+{
+	struct latch_peer_sets sets;
+	__u32 half = stamp & 1;
+	int err = bpf_map_lookup_elem(maps->peer_sets, &half, &sets);
+
+	return err ? err : sets.digest == config_peers_digest(config);
+}
+
+/* 1: config has the rules in force, and their sets. 0: it does not. Or a negative errno. */
 static int are_in_force(const struct kernel_maps *maps, const struct latch_settings *settings,
 			const struct config *config, bool all_sockets)
 {
@@ -44,7 +55,9 @@ static int are_in_force(const struct kernel_maps *maps, const struct latch_setti
 		if (err || memcmp(&rule, &before, sizeof(rule)))
 			break;
 	}
-	return err ? err : i == settings->rule_count;
+	if (err || i < settings->rule_count)
+		return err;
+	return has_sets(maps, settings->rule_stamp, config);
 }
 
 static int write_rules(const struct kernel_maps *maps, __u32 half, const struct config *config,

@@ -7,8 +7,10 @@
 
 #include "common/clock.h"
 #include "latch_mode.h"
+#include "latch_strength.h"
 #include "latchd/explain/explain_decide.h"
 #include "latchd/explain/explain_policy.h"
+#include "latchd/identity/identities.h"
 #include "latchd/maps/latch_control.h"
 #include "latchd/maps/tables.h"
 #include "latchd/net/socket_diag.h"
@@ -109,11 +111,67 @@ static int read_sas(const struct explain_sources *sources, struct explanation *e
 
 /* ---- the rule */
 
+/* The check of bpf/gate/peer_terms.bpf.c. An SA without params is not BOUND. */
+static bool refuses(const struct explain_sources *sources, const struct latch_rule *rule,
+		    const struct latch_sa *sa)
+{
+	const struct latch_params *params =
+		identities_get_params(sources->identities, sa->word.params);
+
+	if (!params)
+		return false;
+	if (rule->peer_set &&
+	    !(identities_sets_of(sources->identities, params->peer_id) >> (rule->peer_set - 1) & 1))
+		return true;
+	return latch_strength(&params->qop) < rule->min_encryption * 8U;
+}
+
+static void check_terms(const struct explain_sources *sources, struct explanation *e)
+{
+	size_t i;
+
+	if (e->rule >= sources->rule_count)
+		return;
+	for (i = 0; i < e->sa_count && i < EXPLAIN_SAS_MAX; i++)
+		e->sas[i].refused = refuses(sources, &sources->rules[e->rule].rule, &e->sas[i].sa);
+}
+
+/* Another latchd may have given the owner other numbers. */
+static bool is_same_owner(const struct history_side *one, const struct history_side *other)
+{
+	return one->known && other->known && !memcmp(&one->peer, &other->peer, sizeof(one->peer)) &&
+	       !memcmp(&one->local, &other->local, sizeof(one->local)) &&
+	       !memcmp(&one->params.qop, &other->params.qop, sizeof(one->params.qop));
+}
+
+/* The wish itself is in the socket only: the event has what the SA of its packet lacked. */
+static void check_wish(const struct explain_sources *sources, struct explanation *e)
+{
+	const struct history_packet *packet = &e->record.packet;
+	struct history_side side;
+	size_t i;
+
+	if (e->found != EXPLAIN_REFUSED || !history_packet_lacks_wish(packet))
+		return;
+	e->wish = packet->wish;
+	for (i = 0; packet->wish != LATCH_WHY_REQUIRED && i < e->sa_count && i < EXPLAIN_SAS_MAX;
+	     i++) {
+		history_side_of(sources->identities, e->sas[i].sa.word.params, &side);
+		e->sas[i].unwished = is_same_owner(&side, &packet->owner);
+	}
+}
+
+/* The gate does not know which end has opened the flow of a UDP socket. */
+static enum latch_direction direction_of_rule(const struct explanation *e)
+{
+	if (e->flow.protocol == IPPROTO_UDP)
+		return LATCH_DIRECTION_NONE;
+	return e->direction == LATCH_DIRECTION_NONE ? LATCH_DIRECTION_OUT : e->direction;
+}
+
 static int read_rule(const struct explain_sources *sources, struct explanation *e)
 {
-	enum latch_direction direction =
-		e->direction == LATCH_DIRECTION_NONE ? LATCH_DIRECTION_OUT : e->direction;
-	int result = latch_rule_of(sources->maps, &e->flow, direction, &e->rule);
+	int result = latch_rule_of(sources->maps, &e->flow, direction_of_rule(e), &e->rule);
 
 	if (result < 0)
 		return result;
@@ -261,7 +319,7 @@ int explain_subject(const struct explain_sources *sources, const struct explain_
 	if (subject->latch) {
 		e->latch = *subject->latch;
 		e->audited = e->latch.word.state == LATCH_STATE_BROKEN &&
-			     latch_mode_passes(mode_read(sources->maps), e->latch.decided);
+			     latch_mode_passes_latch(mode_read(sources->maps), &e->latch);
 	}
 	e->latches = subject->latches;
 	e->gaps = history_gaps(sources->history);
@@ -271,6 +329,8 @@ int explain_subject(const struct explain_sources *sources, const struct explain_
 		err = read_sas(sources, e);
 	if (err)
 		return err;
+	check_terms(sources, e);
+	check_wish(sources, e);
 	complete_record(sources, e);
 	explain_decide(e, clock_boot_ns(), sources->pending_limit_ns);
 	return 0;

@@ -63,9 +63,15 @@ static bool has_other_owner(const struct explanation *e, bool out)
 	return false;
 }
 
+/* No rule takes back what the application wishes. */
+static bool requires_latch(const struct explanation *e)
+{
+	return e->wish || e->action == LATCH_ACTION_REQUIRE;
+}
+
 static enum explain_now without_owner(const struct explanation *e)
 {
-	return e->action == LATCH_ACTION_REQUIRE ? EXPLAIN_NOW_UNATTRIBUTED : EXPLAIN_NOW_LARVAL;
+	return requires_latch(e) ? EXPLAIN_NOW_UNATTRIBUTED : EXPLAIN_NOW_LARVAL;
 }
 
 static bool is_awaited(const struct latch_sa *sa, uint64_t now_ns, uint64_t pending_limit_ns)
@@ -98,7 +104,7 @@ static enum explain_now decide(struct explanation *e, uint64_t now_ns, uint64_t 
 	bool out = e->direction != LATCH_DIRECTION_IN;
 	enum explain_now now;
 
-	if (e->action == LATCH_ACTION_OFF)
+	if (e->action == LATCH_ACTION_OFF && !e->wish)
 		return EXPLAIN_NOW_OFF;
 	if (e->spd_error)
 		return EXPLAIN_NOW_UNKNOWN;
@@ -106,7 +112,7 @@ static enum explain_now decide(struct explanation *e, uint64_t now_ns, uint64_t 
 	case POLICY_BLOCK:
 		return EXPLAIN_NOW_BLOCKED;
 	case POLICY_BYPASS:
-		return e->action == LATCH_ACTION_REQUIRE ? EXPLAIN_NOW_REQUIRED : EXPLAIN_NOW_CLEAR;
+		return requires_latch(e) ? EXPLAIN_NOW_REQUIRED : EXPLAIN_NOW_CLEAR;
 	case POLICY_PROTECT:
 		break;
 	}
@@ -114,6 +120,10 @@ static enum explain_now decide(struct explanation *e, uint64_t now_ns, uint64_t 
 	if (!e->now_sa)
 		return e->unreported ? EXPLAIN_NOW_UNREPORTED : EXPLAIN_NOW_NEGOTIATES;
 	now = by_sa(e, &e->now_sa->sa, now_ns, pending_limit_ns);
+	if (now == EXPLAIN_NOW_LATCHED && e->now_sa->refused)
+		now = EXPLAIN_NOW_TERMS;
+	if (now == EXPLAIN_NOW_LATCHED && e->now_sa->unwished && !has_other_owner(e, out))
+		now = EXPLAIN_NOW_WISH;
 	return now == EXPLAIN_NOW_LATCHED && has_other_owner(e, out) ? EXPLAIN_NOW_BY_ROUTE : now;
 }
 

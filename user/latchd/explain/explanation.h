@@ -34,7 +34,9 @@ struct explain_policy {
 struct explain_sa {
 	struct latch_sa_key key;
 	struct latch_sa sa;
-	bool out; /* of packets that this host sends */
+	bool out;      /* of packets that this host sends */
+	bool refused;  /* by the terms of the rule on peer and encryption */
+	bool unwished; /* its owner is that of the SA which did not fulfil the wish */
 };
 
 /* The forecast for a new connection of the flow. */
@@ -52,6 +54,8 @@ enum explain_now {
 	EXPLAIN_NOW_SA_PENDING,	  /* for the owner of the SA */
 	EXPLAIN_NOW_LARVAL,	  /* it passes, latched to no peer */
 	EXPLAIN_NOW_UNATTRIBUTED, /* refused: no owner, and a rule requires a latch */
+	EXPLAIN_NOW_TERMS,	  /* refused: the rule requires another peer or encryption */
+	EXPLAIN_NOW_WISH,	  /* refused: the application expects another peer or quality */
 };
 
 struct explanation {
@@ -67,6 +71,9 @@ struct explanation {
 	struct history_record record;
 	uint16_t rule; /* that decides now, or LATCH_RULE_NONE */
 	enum latch_action action;
+	/* enum latch_why: by a wish of its socket the flow was refused, as its next connection will
+	 * be if nothing else has changed. 0: not known to have one. */
+	uint8_t wish;
 	int spd_error; /* of reading the policies */
 	struct explain_policy policy[POLICY_DIRECTIONS];
 	size_t sa_count; /* of all; the first ones are in sas, the newest first */

@@ -3,10 +3,16 @@
 
 #include <string.h>
 
+bool feed_key_equal(const struct feed_key *key, const struct feed_key *other)
+{
+	return key->known == other->known &&
+	       (!key->known || !memcmp(key->sha256, other->sha256, sizeof(key->sha256)));
+}
+
 bool feed_peer_equal(const struct feed_peer *peer, const struct feed_peer *other)
 {
 	return peer->auth == other->auth && !strcmp(peer->config_name, other->config_name) &&
-	       !strcmp(peer->id, other->id);
+	       !strcmp(peer->id, other->id) && feed_key_equal(&peer->key, &other->key);
 }
 
 const char *feed_auth_name(enum feed_auth auth)

@@ -16,6 +16,7 @@
 #define FEED_NAME_MAX 64
 #define FEED_LIST_MAX 256
 #define FEED_PATH_MAX 256
+#define FEED_KEY_SIZE 32
 
 enum feed_auth {
 	FEED_AUTH_UNKNOWN,
@@ -33,6 +34,12 @@ enum feed_mode {
 	FEED_MODE_OTHER,
 };
 
+/* A public key that a connection admits alone: the SHA-256 of its SubjectPublicKeyInfo. */
+struct feed_key {
+	bool known;
+	uint8_t sha256[FEED_KEY_SIZE]; /* zero if it is not known */
+};
+
 /* One CHILD_SA, both directions, as the key manager reports it. */
 struct feed_child {
 	char config_name[FEED_NAME_MAX]; /* IKE_SA configuration, e.g. "x509" */
@@ -42,6 +49,8 @@ struct feed_child {
 	char local_id[FEED_ID_MAX];
 	char peer_id[FEED_ID_MAX]; /* remote-eap-id when there is one, else remote-id */
 	enum feed_auth peer_auth;
+	bool peer_is_host; /* peer_id is proven to be a host name, of no other type of identity */
+	struct feed_key peer_key, local_key;
 	enum feed_mode mode;
 	uint8_t family;		/* AF_INET, AF_INET6: of the outer addresses */
 	uint8_t ipsec_protocol; /* IPPROTO_ESP or IPPROTO_AH */
@@ -61,6 +70,7 @@ struct feed_peer {
 	char config_name[FEED_NAME_MAX];
 	char id[FEED_ID_MAX]; /* as feed_child.peer_id */
 	enum feed_auth auth;
+	struct feed_key key; /* as feed_child.peer_key */
 	uint32_t ike_unique_id;
 	uint32_t successor;	 /* after a reboot: the IKE_SA with the INITIAL_CONTACT; else 0 */
 	bool just_authenticated; /* auth is the class of this authentication; else of the
@@ -151,6 +161,9 @@ struct feed_statements {
 	 * print alike. EAP or XAuth identities under the second ones are authenticated. */
 	char unambiguous_names[FEED_LIST_MAX];
 	char eap_identities[FEED_LIST_MAX];
+	/* Do not ask for alerts: any host can cause them, and charon keeps those that latchd does
+	 * not read. */
+	bool without_alerts;
 };
 
 struct loop;
@@ -165,7 +178,9 @@ void feed_vici_keep_decisions(struct feed *feed, const char *path);
  * before the loop runs. False: former has no decisions left, or feed already has some. */
 bool feed_vici_take_decisions(struct feed *feed, struct feed *former);
 
-/* The same identity, configuration and authentication class? */
+bool feed_key_equal(const struct feed_key *key, const struct feed_key *other);
+
+/* The same identity, configuration, authentication class and key? */
 bool feed_peer_equal(const struct feed_peer *peer, const struct feed_peer *other);
 
 const char *feed_auth_name(enum feed_auth auth);

@@ -231,11 +231,12 @@ struct search {
 	struct place first, last; /* of wanted */
 	traffic_selector_visit_fn visit;
 	void *context;
-	uint64_t *looks; /* NULL, or how many selectors were looked at */
+	uint64_t *looks; /* NULL, or how many selectors were looked at, and searches */
+	bool whole;	 /* the visitor gets the selector of the set, not the common part */
 };
 
-static bool intersect(const struct traffic_selector *a, const struct traffic_selector *b,
-		      struct traffic_selector *ret)
+bool traffic_selector_common(const struct traffic_selector *a, const struct traffic_selector *b,
+			     struct traffic_selector *ret)
 {
 	size_t size = a->family == AF_INET ? 4 : 16;
 
@@ -258,8 +259,8 @@ static int visit_common(const struct search *search, const struct traffic_select
 
 	if (search->looks)
 		++*search->looks;
-	return intersect(selector, search->wanted, &common)
-		       ? search->visit(search->context, &common)
+	return traffic_selector_common(selector, search->wanted, &common)
+		       ? search->visit(search->context, search->whole ? selector : &common)
 		       : 0;
 }
 
@@ -287,6 +288,8 @@ static int search_set(struct search *search, const struct traffic_selector *want
 	size_t i;
 	int result = 0;
 
+	if (search->looks)
+		++*search->looks;
 	search->wanted = wanted;
 	search->first = first_place(wanted);
 	search->last = last_place(wanted);
@@ -316,6 +319,21 @@ bool traffic_selector_set_covers(const struct traffic_selector_set *set, uint8_t
 	memcpy(end.low, address, sizeof(end.low));
 	memcpy(end.high, address, sizeof(end.high));
 	return search_set(&search, &end);
+}
+
+int traffic_selector_set_visit(const struct traffic_selector_set *set,
+			       const struct traffic_selector *wanted, uint64_t *looks,
+			       traffic_selector_visit_fn visit, void *context)
+{
+	struct search search = {
+		.set = set,
+		.visit = visit,
+		.context = context,
+		.looks = looks,
+		.whole = true,
+	};
+
+	return search_set(&search, wanted);
 }
 
 bool traffic_selector_set_host(const struct traffic_selector_set *set, uint8_t *ret_family,

@@ -41,6 +41,10 @@ const struct traffic_selector *traffic_selector_set_at(const struct traffic_sele
 bool traffic_selector_sets_equal(const struct traffic_selector_set *a,
 				 const struct traffic_selector_set *b);
 
+/* The part that both selectors have in common. False: there is none. */
+bool traffic_selector_common(const struct traffic_selector *a, const struct traffic_selector *b,
+			     struct traffic_selector *ret);
+
 /* Is this very selector one of the set's? */
 bool traffic_selector_set_has(const struct traffic_selector_set *set,
 			      const struct traffic_selector *wanted);
@@ -55,7 +59,7 @@ bool traffic_selector_set_host(const struct traffic_selector_set *set, uint8_t *
 			       uint8_t ret_address[16]);
 
 /* Is there an end of a flow that both sets cover? looks: NULL, or grows by the selectors that are
- * looked at. */
+ * looked at, and by one for each search. */
 bool traffic_selector_sets_overlap(const struct traffic_selector_set *a,
 				   const struct traffic_selector_set *b, uint64_t *looks);
 
@@ -67,5 +71,9 @@ typedef int (*traffic_selector_visit_fn)(void *context, const struct traffic_sel
 int traffic_selector_sets_common(const struct traffic_selector_set *a,
 				 const struct traffic_selector_set *b,
 				 traffic_selector_visit_fn visit, void *context);
+/* The same for the selectors of one set that have something in common with wanted: visits these. */
+int traffic_selector_set_visit(const struct traffic_selector_set *set,
+			       const struct traffic_selector *wanted, uint64_t *looks,
+			       traffic_selector_visit_fn visit, void *context);
 
 #endif

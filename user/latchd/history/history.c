@@ -121,6 +121,7 @@ static void set_packet(struct history *h, struct history_record *record,
 		.time_ns = event->time,
 		.drop = event->drop,
 		.direction = event->packet,
+		.wish = event->type == LATCH_EVENT_REFUSED ? event->wish : 0,
 		.audited = event->audited,
 		.sa = event->sa,
 	};
@@ -311,7 +312,8 @@ static struct history_record *refused(struct history *h, const struct latch_even
 					   is_foreign(h, event->flow.netns));
 	record->direction = direction;
 	record->elsewhere = elsewhere;
-	set_rule(h, record, elsewhere ? LATCH_RULE_NONE : event->rule, -1);
+	/* With a wish the rule is the one that matches, not the one that requires. */
+	set_rule(h, record, elsewhere || event->wish ? LATCH_RULE_NONE : event->rule, -1);
 	set_packet(h, record, event);
 	if (elsewhere)
 		record->packet.direction = direction;
@@ -360,6 +362,9 @@ static void on_kernel_event(struct history *h, const struct latch_event *event)
 	case LATCH_EVENT_SA_PENDING:
 	case LATCH_EVENT_SA_GONE:
 	case LATCH_EVENT_POLICY_CHANGED:
+	case LATCH_EVENT_NEWS_SPAWNED: /* as FOR_APPLICATION */
+	case LATCH_EVENT_NEWS_CLOSED:
+	case LATCH_EVENT_NEWS_LOST:
 		return;
 	}
 }
@@ -394,6 +399,7 @@ static void on_news(void *context, const struct news *news)
 	case NEWS_NETNS_SERVED:
 	case NEWS_FEED_AWAY:
 	case NEWS_MODE_CHANGED:
+	case NEWS_FOR_APPLICATION:
 		return;
 	}
 }

@@ -29,12 +29,22 @@ struct history_packet {
 	uint64_t time_ns; /* CLOCK_BOOTTIME, as all times here; 0: none was reported */
 	enum latch_drop drop;
 	enum latch_direction direction; /* OUT = egress */
-	bool audited;			/* it passed: enforcement would have dropped it */
-	struct latch_sa_key sa;		/* spi 0: none */
-	bool sa_known;			/* state and owner are those at the time of the event */
+	uint8_t wish; /* enum latch_why of a refused flow: what its application misses; 0: no wish
+		       */
+	bool audited; /* it passed: enforcement would have dropped it */
+	struct latch_sa_key sa; /* spi 0: none */
+	bool sa_known;		/* state and owner are those at the time of the event */
 	enum latch_sa_state sa_state;
 	struct history_side owner;
 };
+
+/* True: a wish of its application refused it. Other reasons refuse a flow without a wish, too. */
+static inline bool history_packet_lacks_wish(const struct history_packet *packet)
+{
+	return packet->wish &&
+	       (packet->drop == LATCH_DROP_REQUIRED || packet->drop == LATCH_DROP_IDENTITY ||
+		packet->drop == LATCH_DROP_QOP);
+}
 
 /* A break that has healed. It explains no present drop. */
 struct history_former {

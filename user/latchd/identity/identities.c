@@ -6,6 +6,8 @@
 #include <string.h>
 
 #include "common/cleanup.h"
+#include "latchd/identity/peer_facts.h"
+#include "latchd/identity/peer_set.h"
 #include "latchd/maps/tables.h"
 
 /* A collection of at most 1/16 of a table does not justify another scan of all SAs and latches. */
@@ -15,6 +17,7 @@ struct identities {
 	const struct kernel_maps *maps;
 	struct intern ids;
 	struct intern params;
+	struct peer_facts facts;
 };
 
 _Static_assert(offsetof(struct latch_identity, checksum) + 4 == sizeof(struct latch_identity),
@@ -42,6 +45,9 @@ static int canonical_identity(void *value)
 	    canonical_text(identity->config, sizeof(identity->config)) ||
 	    canonical_text(identity->id, sizeof(identity->id)))
 		return -EINVAL;
+	memset(identity->pad, 0, sizeof(identity->pad));
+	if (identity->key_kind == LATCH_KEY_UNKNOWN)
+		memset(identity->key, 0, sizeof(identity->key));
 	return 0;
 }
 
@@ -155,6 +161,10 @@ static int open_tables(struct identities *identities)
 	if (!err)
 		err = intern_open(&identities->params, maps->params, sizeof(struct latch_params),
 				  canonical_params);
+	if (!err)
+		err = peer_facts_open(&identities->facts, maps);
+	identities->ids.before = peer_facts_clear;
+	identities->ids.context = &identities->facts;
 	return err;
 }
 
@@ -170,6 +180,8 @@ static int load(struct identities *identities)
 		err = check_params(identities);
 	if (!err)
 		err = walk_references(identities->maps, check_reference, identities, false);
+	if (!err)
+		err = peer_facts_load(&identities->facts, &identities->ids);
 	return err;
 }
 
@@ -207,6 +219,7 @@ void identities_free(struct identities *identities)
 		return;
 	intern_close(&identities->ids);
 	intern_close(&identities->params);
+	peer_facts_close(&identities->facts);
 	free(identities);
 }
 
@@ -306,6 +319,47 @@ int identities_intern(struct identities *identities, const struct latch_identity
 		      uint32_t *ret_index)
 {
 	return intern(identities, &identities->ids, identity, ret_index);
+}
+
+int identities_intern_peer(struct identities *identities, const struct latch_identity *identity,
+			   bool is_host, uint32_t *ret_index)
+{
+	uint32_t index;
+	int err = identities_intern(identities, identity, &index);
+
+	if (!err)
+		err = peer_facts_report(&identities->facts, index,
+					intern_get(&identities->ids, index), is_host);
+	if (!err)
+		*ret_index = index;
+	return err;
+}
+
+int identities_prepare_sets(struct identities *identities, const struct config *next)
+{
+	return peer_facts_prepare(&identities->facts, &identities->ids, next);
+}
+
+void identities_use_sets(struct identities *identities, const struct config *config)
+{
+	identities->facts.config = config;
+}
+
+uint32_t identities_sets_of(const struct identities *identities, uint32_t peer)
+{
+	const struct latch_identity *identity = intern_get(&identities->ids, peer);
+	const struct peer_facts *facts = &identities->facts;
+
+	if (!identity || !facts->config)
+		return 0;
+	return peer_sets_of(facts->config, identity, facts->known[peer].host == LATCH_PEER_HOST);
+}
+
+const char *identities_set_name(const struct identities *identities, unsigned int place)
+{
+	const struct config *config = identities->facts.config;
+
+	return config && place < config->peer_count ? config->peers[place].name : NULL;
 }
 
 int identities_intern_params(struct identities *identities, const struct latch_params *params,

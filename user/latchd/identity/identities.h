@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "latch_abi.h"
+#include "latchd/config/config.h"
 #include "latchd/identity/intern.h"
 #include "latchd/maps/kernel_maps.h"
 
@@ -30,6 +31,23 @@ int identities_load(const struct kernel_maps *maps, struct identities **ret);
  */
 int identities_open(const struct kernel_maps *maps, struct identities **ret);
 void identities_free(struct identities *identities);
+
+/*
+ * The sets of peers of a configuration, for rules and tags. A reload changes them whole or not at
+ * all, with the rules:
+ *   1. identities_prepare_sets() writes those of next to the half that is not in force. 0 or a
+ *      negative errno, and nothing is changed.
+ *   2. rules_load() (enforce/rules.h) puts the half in force.
+ *   3. identities_use_sets() keeps config for peers that come later. config stays the caller's, and
+ *      valid until the next call.
+ * Between 1 and 3 no identity may be interned.
+ */
+int identities_prepare_sets(struct identities *identities, const struct config *next);
+void identities_use_sets(struct identities *identities, const struct config *config);
+/* The sets that a peer is of: bit = place in config->peers. 0 without a configuration. */
+uint32_t identities_sets_of(const struct identities *identities, uint32_t peer);
+/* The name of a set. NULL: there is none in this place. */
+const char *identities_set_name(const struct identities *identities, unsigned int place);
 
 /*
  * Are the pinned tables what this process has written? 0; -EBADMSG for a damaged table
@@ -55,6 +73,12 @@ int identities_intern(struct identities *identities, const struct latch_identity
 		      uint32_t *ret_index);
 int identities_intern_params(struct identities *identities, const struct latch_params *params,
 			     uint16_t *ret_index);
+/*
+ * The same for the identity of a peer. is_host: it is proven that the text is a host name. One
+ * report to the contrary counts until the entry is dropped. Its sets are in the map by then.
+ */
+int identities_intern_peer(struct identities *identities, const struct latch_identity *identity,
+			   bool is_host, uint32_t *ret_index);
 
 /*
  * A full table causes a collection of unreferenced entries, with a scan of all

@@ -224,7 +224,9 @@ static int add_new(struct intern *table, const void *value, uint32_t *ret_index)
 	if (!entry)
 		return -ENOMEM;
 	index = free_index(table);
-	err = bpf_map_update_elem(table->map, &index, value, BPF_NOEXIST);
+	err = table->before ? table->before(table->context, index) : 0;
+	if (!err)
+		err = bpf_map_update_elem(table->map, &index, value, BPF_NOEXIST);
 	if (err) {
 		free(entry);
 		return err;

@@ -24,6 +24,10 @@ struct intern {
 	int map;     /* not owned */
 	size_t size; /* bytes of a value */
 	intern_canonical_fn canonical;
+	/* Called before a new entry is written under this index. An error: it is not. May be NULL.
+	 */
+	int (*before)(void *context, uint32_t index);
+	void *context;	   /* of before */
 	uint32_t capacity; /* also the largest index */
 	uint32_t count;
 	bool exhausted; /* set and cleared by the owner: a collection found almost nothing */

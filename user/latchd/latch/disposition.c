@@ -221,7 +221,7 @@ static bool is_due(struct round *round, const struct latch_flow *flow, const str
 {
 	const struct attempt *attempt;
 
-	if (!ends(flow, latch) || latch_mode_passes(round->mode, latch->decided))
+	if (!ends(flow, latch) || latch_mode_passes_latch(round->mode, latch))
 		return false;
 	attempt = attempts_find(&round->disposition->attempts, latch);
 	*ret_step = attempt ? attempt->step : ATTEMPT_LOOK_UP;
@@ -238,7 +238,7 @@ static bool passes(const struct round *round, const struct latch *latch)
 {
 	return latch->word.state == LATCH_STATE_ESTABLISHED ||
 	       (latch->word.state == LATCH_STATE_BROKEN &&
-		latch_mode_passes(round->mode, latch->decided));
+		latch_mode_passes_latch(round->mode, latch));
 }
 
 static int dispose(void *context, const struct latch_flow *flow, const struct latch *latch)

@@ -12,6 +12,11 @@ static bool is_final(const struct latch_event *event)
 {
 	if (event->packet != LATCH_DIRECTION_OUT || event->direction != LATCH_DIRECTION_OUT)
 		return false;
+	if (event->waits)
+		return false;
+	/* By a wish, or by the terms of a rule. */
+	if (event->drop == LATCH_DROP_IDENTITY || event->drop == LATCH_DROP_QOP)
+		return true;
 	return event->drop == LATCH_DROP_CONFLICT ||
 	       (event->drop == LATCH_DROP_REQUIRED && !event->sa.spi);
 }

@@ -2,7 +2,8 @@
 /*
  * RFC 5660 section 2.3: if a flow can have no latch, its connect() ends with an error
  * at once. While the SA of the flow is negotiated or attributed, only one packet is
- * lost: TCP retransmits it, and connect() continues.
+ * lost: TCP retransmits it, and connect() continues. An SA that does not fulfil the wishes of the
+ * application is as final, unless it wishes to wait.
  */
 #ifndef LATCHD_LATCH_REFUSED_CONNECT_H
 #define LATCHD_LATCH_REFUSED_CONNECT_H

@@ -13,9 +13,13 @@ struct kernel_maps {
 	int sas;	  /* struct latch_sa_key -> struct latch_sa */
 	int params;	  /* __u32 -> struct latch_params */
 	int identities;	  /* __u32 -> struct latch_identity */
+	int own_keys;	  /* __u32, of params -> struct latch_own_key */
 	int rules;	  /* __u32 -> struct latch_rule; settings.rule_count are in force */
+	int peer_sets;	  /* half -> struct latch_peer_sets */
+	int peer_facts;	  /* __u32 of identities -> struct latch_peer_facts */
 	int settings;	  /* one struct latch_settings */
 	int spd_stamps;	  /* namespace cookie -> time of its last event of the SPD */
+	int pairs;	  /* struct latch_pair -> __u32, decisions over contested SAs */
 	int audits;	  /* struct latch_audit_key -> struct latch_audit */
 	int mark_shares;  /* slot -> __u64, marks of refused flows (bpf/db/mark_share.h) */
 	int audit_shares; /* LATCH_AUDIT_SHARE_ALL and rules -> __u64, rows of audits */
@@ -25,6 +29,11 @@ struct kernel_maps {
 	int events;	  /* ring of struct latch_event */
 	int control;	  /* the program latch_control */
 	int timeout;	  /* the program timeout_broken */
+	int wishes;	  /* socket -> struct socket_wish (bpf/db/maps.h) */
+	int wish_search;  /* one struct latch_wish_search */
+	int find_wish;	  /* the program find_wish */
+	int news_tokens;  /* struct latch_token -> __u64, its sockets */
+	int news_sockets; /* cookie of a socket -> struct latch_subscription */
 };
 
 #endif

@@ -92,6 +92,19 @@ int latch_close(const struct kernel_maps *maps, const struct latch_flow *flow, _
 	return run(maps, &control);
 }
 
+int latch_closing(const struct kernel_maps *maps, const struct latch_flow *flow, __u64 id,
+		  bool closing)
+{
+	struct latch_control control = {
+		.op = LATCH_CONTROL_CLOSING,
+		.flow = *flow,
+		.latch_id = id,
+		.reasons = closing ? LATCH_REASON_ADMIN : 0,
+	};
+
+	return run(maps, &control);
+}
+
 int latch_spd_seen(const struct kernel_maps *maps, const struct latch_flow *flow, __u64 id,
 		   __u8 spd)
 {

@@ -21,6 +21,12 @@ int latch_heal(const struct kernel_maps *maps, const struct latch_flow *flow, __
 	       __u8 reasons, union latch_word *ret_word);
 int latch_close(const struct kernel_maps *maps, const struct latch_flow *flow, __u64 id);
 /*
+ * Before the socket of the latch is ended for an administrator: the socket then answers that an
+ * administrator has ended it. closing: false takes that back.
+ */
+int latch_closing(const struct kernel_maps *maps, const struct latch_flow *flow, __u64 id,
+		  bool closing);
+/*
  * Breaks the latch for good, and clears its params, since its peer is no longer known. A mark
  * stays a mark.
  */

@@ -33,6 +33,7 @@ enum news_kind {
 	NEWS_FEED_AWAY,	   /* netns: its key manager is gone, and may come back elsewhere */
 	NEWS_MODE_CHANGED, /* audited, cause: audit mode is in force now, or enforcement */
 	NEWS_EVENTS_LOST,  /* count: kernel events lost since the last such record */
+	NEWS_FOR_APPLICATION, /* event: LATCH_EVENT_NEWS_*, of a socket with a subscription */
 };
 
 /* The policy, or the default action, that decides over packets of the flow now. */

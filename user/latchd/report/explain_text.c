@@ -249,6 +249,25 @@ static void on_contested(const struct history_record *record, struct explain_tex
 	NEXT("%s", NEXT_CONTESTED);
 }
 
+static void on_wish(const struct history_record *record, struct explain_texts *ret)
+{
+	char owner[NAME_SIZE];
+	const struct history_packet *packet = &record->packet;
+
+	CAUSE("its application requires a latch by setsockopt(), and ");
+	if (!packet->sa.spi) {
+		CAUSE("its packet had no IPsec");
+		NEXT("%s", NEXT_PROTECT);
+		return;
+	}
+	CAUSE("the SA of its packet (0x%08x, of %s) does not fulfil that: %s", packet->sa.spi,
+	      name_of(owner, &packet->owner), latch_why_name((enum latch_why)packet->wish));
+	if (packet->wish == LATCH_WHY_REQUIRED)
+		NEXT("%s", NEXT_UNATTRIBUTED);
+	else
+		NEXT("%s", NEXT_WISH);
+}
+
 static void on_required(const struct history_record *record, struct explain_texts *ret)
 {
 	char owner[NAME_SIZE];
@@ -268,9 +287,32 @@ static void on_required(const struct history_record *record, struct explain_text
 	NEXT("%s", NEXT_UNATTRIBUTED);
 }
 
+static void on_terms(const struct history_record *record, struct explain_texts *ret)
+{
+	char owner[NAME_SIZE];
+	const struct history_packet *packet = &record->packet;
+	const char *rule = record->rule[0] ? record->rule : "?";
+
+	name_of(owner, &packet->owner);
+	if (packet->drop == LATCH_DROP_IDENTITY) {
+		CAUSE("rule \"%s\" admits other peers only, and the SA of its packet (0x%08x) is of "
+		      "%s",
+		      rule, packet->sa.spi, owner);
+		NEXT("%s", NEXT_PEER);
+		return;
+	}
+	CAUSE("rule \"%s\" requires stronger encryption than its packet's SA has (0x%08x, of %s)",
+	      rule, packet->sa.spi, owner);
+	NEXT("%s", NEXT_ENCRYPTION);
+}
+
 static void on_drop_reason(const struct history_record *record, struct explain_texts *ret)
 {
 	ret->code = latch_drop_name(record->packet.drop);
+	if (history_packet_lacks_wish(&record->packet)) {
+		on_wish(record, ret);
+		return;
+	}
 	switch (record->packet.drop) {
 	case LATCH_DROP_CONFLICT:
 		on_contested(record, ret);
@@ -293,15 +335,18 @@ static void on_drop_reason(const struct history_record *record, struct explain_t
 		CAUSE("the mode of its SA is none that latchd knows");
 		NEXT("configure transport, tunnel or BEET mode for its CHILD_SA");
 		return;
+	case LATCH_DROP_IDENTITY:
+	case LATCH_DROP_QOP:
+		on_terms(record, ret);
+		return;
 	case LATCH_DROP_PLAINTEXT:
 	case LATCH_DROP_SA_PENDING:
 	case LATCH_DROP_SA_UNKNOWN:
-	case LATCH_DROP_IDENTITY:
-	case LATCH_DROP_QOP:
 	case LATCH_DROP_AMBIGUOUS:
 	case LATCH_DROP_NESTED:
 	case LATCH_DROP_BROKEN:
 	case LATCH_DROP_CLOSED:
+	case LATCH_DROP_CONTESTED:
 	case LATCH_DROP_COUNT:
 		break;
 	}

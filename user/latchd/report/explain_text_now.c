@@ -8,6 +8,8 @@
 #include "latchd/report/explain_text.h"
 #include "latchd/report/explain_words.h"
 
+#define REQUIRES_SIZE (CONFIG_NAME_MAX + 64)
+
 /* Each owner once, in the order of the SAs. */
 static void add_owners(const struct report_source *source, const struct explanation *e,
 		       struct explain_texts *ret)
@@ -38,17 +40,40 @@ static const char *suffix_of(const struct explain_sa *sa)
 	return sa_is_unproven(sa->sa.word) ? ", its report refused" : "";
 }
 
-static void now_by_sa(const struct report_source *source, const struct explanation *e,
-		      struct explain_texts *ret)
+/* The wish comes first: a rule may require a latch, too, and a change of it would not help. */
+static const char *what_requires(char out[REQUIRES_SIZE], const struct report_source *source,
+				 const struct explanation *e)
+{
+	if (e->wish)
+		snprintf(out, REQUIRES_SIZE, "its application requires a latch by setsockopt()");
+	else
+		snprintf(out, REQUIRES_SIZE, "rule \"%s\" requires a latch",
+			 rule_name(source, e->rule));
+	return out;
+}
+
+static void now_latched(const struct report_source *source, const struct explanation *e,
+			struct explain_texts *ret)
 {
 	const struct explain_sa *sa = e->now_sa;
 	char peer[NAME_SIZE];
 
+	ret->code = "latched";
+	CAUSE("latched to %s, under SA 0x%08x", name_of_params(peer, source, sa->sa.word.params),
+	      sa->key.spi);
+	if (e->wish && e->wish != LATCH_WHY_REQUIRED)
+		CAUSE(", if that fulfils what its application expects by setsockopt()");
+}
+
+static void now_by_sa(const struct report_source *source, const struct explanation *e,
+		      struct explain_texts *ret)
+{
+	const struct explain_sa *sa = e->now_sa;
+	char peer[NAME_SIZE], requires[REQUIRES_SIZE];
+
 	switch (e->now) {
 	case EXPLAIN_NOW_LATCHED:
-		ret->code = "latched";
-		CAUSE("latched to %s, under SA 0x%08x",
-		      name_of_params(peer, source, sa->sa.word.params), sa->key.spi);
+		now_latched(source, e, ret);
 		return;
 	case EXPLAIN_NOW_BY_ROUTE:
 		ret->code = "by-route";
@@ -58,7 +83,8 @@ static void now_by_sa(const struct report_source *source, const struct explanati
 		return;
 	case EXPLAIN_NOW_CONTESTED:
 		ret->code = "contested";
-		CAUSE("refused (conflict): the kernel could use SAs with different parameters; "
+		CAUSE("refused (conflict) if the kernel could use SAs with different parameters "
+		      "between its addresses, as latchd decides at its first packet; "
 		      "0x%08x is of %s",
 		      sa->key.spi, name_of_params(peer, source, sa->sa.word.params));
 		NEXT("%s", NEXT_CONTESTED);
@@ -76,10 +102,26 @@ static void now_by_sa(const struct report_source *source, const struct explanati
 		return;
 	case EXPLAIN_NOW_UNATTRIBUTED:
 		ret->code = "sa-unattributed";
-		CAUSE("refused (required): rule \"%s\" requires a latch, and SA 0x%08x is %s%s",
-		      rule_name(source, e->rule), sa->key.spi,
+		CAUSE("refused (required): %s, and SA 0x%08x is %s%s",
+		      what_requires(requires, source, e), sa->key.spi,
 		      latch_sa_state_name(sa->sa.word.state), suffix_of(sa));
 		NEXT("%s", NEXT_UNATTRIBUTED);
+		return;
+	case EXPLAIN_NOW_TERMS:
+		ret->code = "not-admitted";
+		CAUSE("refused: rule \"%s\" requires another peer or stronger encryption; SA 0x%08x "
+		      "is of %s",
+		      rule_name(source, e->rule), sa->key.spi,
+		      name_of_params(peer, source, sa->sa.word.params));
+		NEXT("%s", NEXT_PEER);
+		return;
+	case EXPLAIN_NOW_WISH:
+		ret->code = "not-wished";
+		CAUSE("refused: SA 0x%08x is of %s, and does not fulfil what the application of the "
+		      "refused connection expects by setsockopt(): %s",
+		      sa->key.spi, name_of_params(peer, source, sa->sa.word.params),
+		      latch_why_name((enum latch_why)e->wish));
+		NEXT("%s", NEXT_WISH);
 		return;
 	case EXPLAIN_NOW_UNKNOWN:
 	case EXPLAIN_NOW_OFF:
@@ -95,6 +137,8 @@ static void now_by_sa(const struct report_source *source, const struct explanati
 static void now_by_policy(const struct report_source *source, const struct explanation *e,
 			  struct explain_texts *ret)
 {
+	char requires[REQUIRES_SIZE];
+
 	switch (e->now) {
 	case EXPLAIN_NOW_UNKNOWN:
 		ret->code = "unknown";
@@ -118,9 +162,8 @@ static void now_by_policy(const struct report_source *source, const struct expla
 		return;
 	case EXPLAIN_NOW_REQUIRED:
 		ret->code = "required";
-		CAUSE("refused (required): rule \"%s\" requires a latch, and no IPsec policy "
-		      "protects it",
-		      rule_name(source, e->rule));
+		CAUSE("refused (required): %s, and no IPsec policy protects it",
+		      what_requires(requires, source, e));
 		NEXT("%s", NEXT_PROTECT);
 		return;
 	case EXPLAIN_NOW_NEGOTIATES:
@@ -140,6 +183,8 @@ static void now_by_policy(const struct report_source *source, const struct expla
 	case EXPLAIN_NOW_CONTESTED:
 	case EXPLAIN_NOW_SA_PENDING:
 	case EXPLAIN_NOW_LARVAL:
+	case EXPLAIN_NOW_TERMS:
+	case EXPLAIN_NOW_WISH:
 	case EXPLAIN_NOW_UNATTRIBUTED:
 		return;
 	}

@@ -21,6 +21,14 @@
 	"protect this traffic: a CHILD_SA with start_action = trap and selectors that cover it "   \
 	"(swanctl --load-all)"
 
+#define NEXT_PEER                                                                                  \
+	"find out which peer should have the remote address: latchctl sa; or add the peer to the " \
+	"[peer] section of the rule, and systemctl reload latchd"
+#define NEXT_WISH                                                                                  \
+	"find out which peer should have the remote address: latchctl sa; or change what the "     \
+	"application expects: latch(7)"
+#define NEXT_ENCRYPTION "configure longer keys for its CHILD_SA (esp_proposals), and rekey it"
+
 #define NAME_SIZE (2 * LATCH_ID_TEXT_MAX + 16)
 
 static inline const char *name_of(char out[NAME_SIZE], const struct history_side *side)

@@ -12,6 +12,7 @@
 #include "common/names.h"
 
 #define REFUSED_LOG_MS	 1000
+#define REFUSAL_SIZE	 64
 #define ELSEWHERE_LOG_MS 60000
 #define SUBJECT_SIZE	 (FLOW_TEXT_SIZE + 128)
 #define PEER_SIZE	 (2 * sizeof(((struct latch_identity *)0)->id) + 16)
@@ -97,16 +98,28 @@ static void requester_text(char *out, size_t size, const struct news_requester *
 			 requester->login_uid);
 }
 
+static bool has_other_key(const struct latch_identity *peer, const struct latch_identity *other)
+{
+	return peer->key_kind != other->key_kind ||
+	       memcmp(peer->key, other->key, sizeof(peer->key)) != 0;
+}
+
+static const char *difference(const struct latch_identity *peer, const struct latch_identity *other)
+{
+	if (!peer || !other || strcmp(peer->id, other->id) != 0)
+		return "";
+	return has_other_key(peer, other) ? " with another key, see latchctl --json monitor"
+					  : " with other parameters, see latchctl --json monitor";
+}
+
 static void conflict_text(char *out, size_t size, const struct log_news *log, uint16_t want,
 			  uint16_t got)
 {
-	const struct latch_identity *peer = peer_of(log, want), *other = peer_of(log, got);
-	bool same = peer && other && !strcmp(peer->id, other->id);
 	char name[PEER_SIZE];
 
 	peer_text(name, log, got);
 	snprintf(out, size, "new SA belongs to %s%s", name,
-		 same ? " with other parameters, see latchctl --json monitor" : "");
+		 difference(peer_of(log, want), peer_of(log, got)));
 }
 
 static void break_text(char *out, size_t size, const struct log_news *log, const struct news *news)
@@ -280,10 +293,20 @@ static void rival_text(char out[RIVAL_SIZE], const struct log_news *log,
 		 other, rival->rival_spi, rival->local, rival->remote);
 }
 
+/* The application's wish may be the only reason: no rule says so. */
+static void refusal_text(char out[REFUSAL_SIZE], const struct latch_event *event)
+{
+	if (event->wish)
+		snprintf(out, REFUSAL_SIZE, "%s, wish of the application: %s",
+			 latch_drop_name(event->drop), latch_why_name((enum latch_why)event->wish));
+	else
+		snprintf(out, REFUSAL_SIZE, "%s", latch_drop_name(event->drop));
+}
+
 static void log_refused(struct log_news *log, const struct news *news)
 {
 	const struct latch_event *event = news->event;
-	char flow[FLOW_TEXT_SIZE], more[48] = "", rival[RIVAL_SIZE];
+	char flow[FLOW_TEXT_SIZE], more[48] = "", rival[RIVAL_SIZE], why[REFUSAL_SIZE];
 	uint64_t now = loop_now_ms();
 
 	if (now < log->refused_due_ms) {
@@ -296,18 +319,19 @@ static void log_refused(struct log_news *log, const struct news *news)
 	log->refused = 0;
 	flow_text(flow, &event->flow, event->direction);
 	rival_text(rival, log, news->rival);
+	refusal_text(why, event);
 	if (event->audited)
-		log_warn(NULL, "flow not refused (%s): %s%s; audit mode, packets pass%s",
-			 latch_drop_name(event->drop), flow, rival, more);
+		log_warn(NULL, "flow not refused (%s): %s%s; audit mode, packets pass%s", why, flow,
+			 rival, more);
 	else if (!news->error)
-		log_warn(NULL, "flow refused (%s): %s%s; connect() ended%s",
-			 latch_drop_name(event->drop), flow, rival, more);
+		log_warn(NULL, "flow refused (%s): %s%s; connect() ended%s", why, flow, rival,
+			 more);
 	else if (news->error == -ENOENT)
-		log_warn(NULL, "flow refused (%s): %s%s; packets dropped%s",
-			 latch_drop_name(event->drop), flow, rival, more);
+		log_warn(NULL, "flow refused (%s): %s%s; packets dropped%s", why, flow, rival,
+			 more);
 	else
-		log_warn(NULL, "flow refused (%s): %s%s; connect() not ended: %s%s",
-			 latch_drop_name(event->drop), flow, rival, strerror(-news->error), more);
+		log_warn(NULL, "flow refused (%s): %s%s; connect() not ended: %s%s", why, flow,
+			 rival, strerror(-news->error), more);
 }
 
 /* The flow is an example: status counts the packets of all. */
@@ -369,6 +393,7 @@ static void on_news(void *context, const struct news *news)
 	case NEWS_NETNS_SERVED:
 	case NEWS_FEED_AWAY:
 	case NEWS_EVENTS_LOST:
+	case NEWS_FOR_APPLICATION:
 		return;
 	}
 }

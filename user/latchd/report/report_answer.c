@@ -27,8 +27,8 @@ static void find_answer(const struct latch_settings *settings, const struct latc
 			struct latch_answer *ret)
 {
 	*ret = (struct latch_answer){
-		.audited = !!latch_was_audited(latch->created, latch->unproven, settings->mode,
-					       settings->mode_since),
+		.audited = !!latch_was_audited(latch->created, latch->unproven, latch->rule_flags,
+					       settings->mode, settings->mode_since),
 		.unproven = latch->unproven & LATCH_UNPROVEN_EARLIER,
 	};
 	switch (latch->owner) {
@@ -56,6 +56,7 @@ static void write_texts(struct json_writer *w, const struct report_source *sourc
 	report_peer(w, source, params);
 	report_local_id(w, source, params);
 	report_connection(w, source, params);
+	report_tags(w, source, params);
 }
 
 void report_answer(struct json_writer *w, const struct report_source *source,

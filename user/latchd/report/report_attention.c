@@ -105,7 +105,7 @@ static void add_cgroup(struct json_writer *w, const struct cgroup_entry *cgroup)
 	case CGROUP_FORMER:
 		add(w, "cgroup-former", name,
 		    "id %" PRIu64 ", no longer configured: keeps its programs until no connection "
-		    "is latched; to end that: latchctl purge",
+		    "is latched and no socket in it wishes to be; to end that: latchctl purge",
 		    cgroup->id);
 		break;
 	case CGROUP_ATTACHED:

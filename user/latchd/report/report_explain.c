@@ -46,6 +46,11 @@ static void write_flow(struct json_writer *w, const struct report_source *source
 
 /* ---- "rule" */
 
+static const char *set_of(const struct report_source *source, const struct latch_rule *rule)
+{
+	return rule->peer_set ? identities_set_name(source->identities, rule->peer_set - 1U) : NULL;
+}
+
 static void write_rule(struct json_writer *w, const struct report_source *source,
 		       const struct explanation *e)
 {
@@ -53,7 +58,8 @@ static void write_rule(struct json_writer *w, const struct report_source *source
 	const char *at_start = NULL;
 	bool known = e->rule < source->rule_count;
 
-	rule_text(text, known ? &source->rules[e->rule].rule : NULL);
+	rule_text(text, known ? &source->rules[e->rule].rule : NULL,
+		  known ? set_of(source, &source->rules[e->rule].rule) : NULL);
 	if (e->found == EXPLAIN_LATCH && e->latch.rule_set == source->rule_set &&
 	    e->latch.rule < source->rule_count)
 		at_start = source->rules[e->latch.rule].name;

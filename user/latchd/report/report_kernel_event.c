@@ -61,7 +61,9 @@ static void ring_refused(struct json_writer *w, const struct report_source *sour
 	report_packet(w, event->packet);
 	report_flow(w, &event->flow);
 	report_direction(w, event->direction);
-	report_rule(w, source, event->rule, source->rule_set);
+	report_rule(w, source, event->wish ? LATCH_RULE_NONE : event->rule, source->rule_set);
+	if (event->wish)
+		json_member_string(w, "wish", latch_why_name((enum latch_why)event->wish));
 	report_audited(w, event->audited);
 	write_event_sa(w, &event->sa);
 }
@@ -93,6 +95,10 @@ void report_kernel_event(struct json_writer *w, const struct report_source *sour
 	case LATCH_EVENT_SAS_ELSEWHERE:
 		report_flow(w, &event->flow);
 		report_direction(w, LATCH_DIRECTION_OUT);
+		break;
+	case LATCH_EVENT_NEWS_SPAWNED: /* as FOR_APPLICATION */
+	case LATCH_EVENT_NEWS_CLOSED:
+	case LATCH_EVENT_NEWS_LOST:
 		break;
 	}
 	json_object_end(w);

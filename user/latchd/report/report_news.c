@@ -216,6 +216,7 @@ bool report_news(struct json_writer *w, const struct report_source *source, cons
 	case NEWS_FLOW_REFUSED: /* as a kernel event */
 	case NEWS_NETNS_SERVED:
 	case NEWS_FEED_AWAY:
+	case NEWS_FOR_APPLICATION:
 		break;
 	}
 	return false;

@@ -123,6 +123,19 @@ void report_peer(struct json_writer *w, const struct report_source *source, uint
 	report_peer_as(w, source, "peer", params);
 }
 
+/* Only where it is known. */
+static void write_key(struct json_writer *w, const struct latch_identity *peer)
+{
+	char digits[2 * LATCH_KEY_SIZE + 1];
+	size_t i;
+
+	if (peer->key_kind != LATCH_KEY_SPKI)
+		return;
+	for (i = 0; i < LATCH_KEY_SIZE; i++)
+		snprintf(digits + 2 * i, 3, "%02x", peer->key[i]);
+	json_member_string(w, "key", digits);
+}
+
 void report_peer_as(struct json_writer *w, const struct report_source *source, const char *key,
 		    uint16_t params)
 {
@@ -136,7 +149,34 @@ void report_peer_as(struct json_writer *w, const struct report_source *source, c
 	json_object_begin(w);
 	json_member_string(w, "id", peer->id);
 	json_member_string(w, "auth", feed_auth_name((enum feed_auth)peer->auth));
+	write_key(w, peer);
 	json_object_end(w);
+}
+
+void report_tags(struct json_writer *w, const struct report_source *source, uint16_t params)
+{
+	const struct latch_params *found = identities_get_params(source->identities, params);
+	uint32_t sets = found ? identities_sets_of(source->identities, found->peer_id) : 0;
+	unsigned int i;
+
+	json_key(w, "tags");
+	json_array_begin(w);
+	for (i = 0; i < LATCH_PEER_SETS_MAX; i++)
+		if (sets >> i & 1)
+			json_string(w, identities_set_name(source->identities, i));
+	json_array_end(w);
+}
+
+void report_sets(struct json_writer *w, const struct report_source *source)
+{
+	const char *name;
+	unsigned int i;
+
+	json_key(w, "sets");
+	json_array_begin(w);
+	for (i = 0; (name = identities_set_name(source->identities, i)); i++)
+		json_string(w, name);
+	json_array_end(w);
 }
 
 void report_local_id(struct json_writer *w, const struct report_source *source, uint16_t params)

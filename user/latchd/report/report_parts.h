@@ -35,6 +35,11 @@ void report_peer(struct json_writer *w, const struct report_source *source, uint
 /* The same under another key. */
 void report_peer_as(struct json_writer *w, const struct report_source *source, const char *key,
 		    uint16_t params);
+/* "tags": the names of the sets that the peer is of, by the configuration in force. */
+void report_tags(struct json_writer *w, const struct report_source *source, uint16_t params);
+
+/* "sets": the names of all sets of the configuration in force. */
+void report_sets(struct json_writer *w, const struct report_source *source);
 void report_local_id(struct json_writer *w, const struct report_source *source, uint16_t params);
 /* The key manager's name of the connection. */
 void report_connection(struct json_writer *w, const struct report_source *source, uint16_t params);

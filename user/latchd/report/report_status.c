@@ -148,6 +148,18 @@ static void status_feeds(struct json_writer *w, const struct report_source *sour
 	json_array_end(w);
 }
 
+/* By the settings in force: a reload may have failed. */
+static void status_api(struct json_writer *w, const struct report_source *source)
+{
+	struct latch_settings settings = {0};
+
+	report_fail(w, settings_read(source->maps, &settings));
+	json_key(w, "api");
+	json_object_begin(w);
+	json_member_bool(w, "on", settings.answers);
+	json_object_end(w);
+}
+
 /* ---- numbers by state */
 
 static struct report_latch_numbers status_latches(struct json_writer *w,
@@ -249,6 +261,7 @@ void report_status(struct json_writer *w, const struct report_source *source)
 	status_enforcement(w, source);
 	status_netns(w, source);
 	status_feeds(w, source);
+	status_api(w, source);
 	json_member_uint(w, "rules", source->rule_count);
 	latches = status_latches(w, source, &counts->latches, counts->foreign_larval);
 	report_attention(w, source, &latches);

@@ -12,12 +12,17 @@ struct table_walk {
 	struct latch_settings settings;
 };
 
+static void rows_begin(struct json_writer *w, const char *rows)
+{
+	json_key(w, rows);
+	json_array_begin(w);
+}
+
 static void begin(struct json_writer *w, const char *rows)
 {
 	json_object_begin(w);
 	json_member_uint(w, "schema", REPORT_SCHEMA);
-	json_key(w, rows);
-	json_array_begin(w);
+	rows_begin(w, rows);
 }
 
 /* True: the document is whole, or failed. */
@@ -79,7 +84,7 @@ static void latch_listener(struct json_writer *w, const struct latch *latch)
 static bool is_audited(const struct table_walk *walk, const struct latch *latch)
 {
 	return latch->word.state == LATCH_STATE_BROKEN &&
-	       latch_mode_passes(walk->settings.mode, latch->decided);
+	       latch_mode_passes_latch(walk->settings.mode, latch);
 }
 
 static int write_latch(void *context, const struct latch_flow *flow, const struct latch *latch)
@@ -98,6 +103,7 @@ static int write_latch(void *context, const struct latch_flow *flow, const struc
 	report_peer(w, walk->source, params);
 	report_local_id(w, walk->source, params);
 	report_connection(w, walk->source, params);
+	report_tags(w, walk->source, params);
 	latch_params(w, walk->source, params);
 	latch_spis(w, latch);
 	report_reasons(w, latch->word.reasons);
@@ -113,6 +119,14 @@ static int write_latch(void *context, const struct latch_flow *flow, const struc
 	return w->error;
 }
 
+static void list_begin(struct json_writer *w, const struct report_source *source)
+{
+	json_object_begin(w);
+	json_member_uint(w, "schema", REPORT_SCHEMA);
+	report_sets(w, source);
+	rows_begin(w, "latches");
+}
+
 bool report_list(struct json_writer *w, const struct report_source *source,
 		 struct map_cursor *cursor)
 {
@@ -120,7 +134,7 @@ bool report_list(struct json_writer *w, const struct report_source *source,
 
 	report_fail(w, settings_read(source->maps, &walk.settings));
 	if (!cursor->begun)
-		begin(w, "latches");
+		list_begin(w, source);
 	return end_part(w, cursor, latches_walk_part(source->maps, cursor, write_latch, &walk));
 }
 

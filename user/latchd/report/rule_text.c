@@ -40,7 +40,7 @@ static void add_ports(char *out, const char *key, unsigned int first, unsigned i
 		ADD(", %s %u-%u", key, first, last);
 }
 
-void rule_text(char out[RULE_TEXT_SIZE], const struct latch_rule *rule)
+void rule_text(char out[RULE_TEXT_SIZE], const struct latch_rule *rule, const char *peer)
 {
 	out[0] = '\0';
 	if (!rule) {
@@ -56,6 +56,10 @@ void rule_text(char out[RULE_TEXT_SIZE], const struct latch_rule *rule)
 	add_ports(out, "local-port", rule->local_port_first, rule->local_port_last);
 	add_prefix(out, "remote", rule->family, rule->remote_addr, rule->remote_bits);
 	add_ports(out, "remote-port", rule->remote_port_first, rule->remote_port_last);
+	if (peer)
+		ADD(", peer %s", peer);
+	if (rule->min_encryption)
+		ADD(", min-encryption %u", rule->min_encryption * 8U);
 	if (rule->disposition != LATCH_DISPOSITION_RESET)
 		ADD(", disposition %s", latch_disposition_name(rule->disposition));
 	if (rule->flags & LATCH_RULE_TIMEOUT)

@@ -8,6 +8,6 @@
 #define RULE_TEXT_SIZE 512
 
 /* NULL: no rule matched. */
-void rule_text(char out[RULE_TEXT_SIZE], const struct latch_rule *rule);
+void rule_text(char out[RULE_TEXT_SIZE], const struct latch_rule *rule, const char *peer);
 
 #endif

@@ -97,6 +97,11 @@ int attribution_watch_choice(struct attribution *a, struct loop *loop,
 	return a->choice ? 0 : -ENOMEM;
 }
 
+bool attribution_refuses(struct attribution *a, const struct latch_event *event)
+{
+	return attribution_decide(a, event);
+}
+
 void attribution_set_policy_grace(struct attribution *a, unsigned int ms)
 {
 	choice_set_grace(a->choice, ms);
@@ -350,6 +355,7 @@ struct attribution *attribution_new(struct loop *loop, const struct kernel_maps 
 	a->binding = (struct binding){
 		.view = {maps, &a->child_sas, news, may_heal, is_held, a},
 		.child_sas = &a->child_sas,
+		.pairs = &a->pairs,
 		.identities = identities,
 		.walks = &a->walks,
 		.marking = &a->marking,
@@ -365,10 +371,13 @@ struct attribution *attribution_new(struct loop *loop, const struct kernel_maps 
 		.child_sas = &a->child_sas,
 		.key_managers = &a->key_managers,
 	};
+	a->began_ms = loop_now_ms();
+	pair_decisions_start(&a->pairs, maps->pairs);
 	peer_death_init(&a->peer_death, loop, &a->binding.view, identities);
 	pending_sas_init(&a->pending_sas, loop, &a->binding, &a->key_managers, &a->refused_sas);
 	loop_timer_init(loop, &a->settle, on_settle, a);
 	loop_timer_init(loop, &a->clear_marks, clear_marks, a);
+	loop_timer_init(loop, &a->answer, attribution_on_answer, a);
 	return a;
 }
 
@@ -379,10 +388,12 @@ void attribution_free(struct attribution *a)
 	pending_sas_stop(&a->pending_sas);
 	loop_timer_cancel(&a->settle);
 	loop_timer_cancel(&a->clear_marks);
+	loop_timer_cancel(&a->answer);
 	peer_death_clear(&a->peer_death);
 	key_managers_clear(&a->key_managers);
 	child_sas_clear(&a->child_sas);
 	refused_sas_clear(&a->refused_sas);
+	pair_decisions_forget(&a->pairs);
 	choice_free(a->choice);
 	free(a);
 }
@@ -396,6 +407,12 @@ bool attribution_rival(struct attribution *a, const struct latch_sa_key *key,
 		       struct news_rival *ret)
 {
 	return rivals_find(&a->child_sas, key, ret);
+}
+
+bool attribution_rival_for(struct attribution *a, const struct latch_sa_key *key,
+			   const struct latch_flow *flow, struct news_rival *ret)
+{
+	return rivals_find_for(&a->child_sas, key, flow, ret);
 }
 
 const struct feed_sink *attribution_sink(struct attribution *a)

@@ -34,6 +34,17 @@ const char *attribution_refusal(const struct attribution *attribution,
 /* Finds the SA that contests this one. False: there is none, or it is not known. */
 bool attribution_rival(struct attribution *attribution, const struct latch_sa_key *key,
 		       struct news_rival *ret);
+/* The same for one flow under this SA. */
+bool attribution_rival_for(struct attribution *attribution, const struct latch_sa_key *key,
+			   const struct latch_flow *flow, struct news_rival *ret);
+
+/*
+ * A first packet under a contested SA was lost (LATCH_DROP_CONTESTED). Decides over the two
+ * addresses of its flow, and writes the decision for the programs. True: the flow starts no latch,
+ * since another SA could carry such a flow or nothing can be decided. False: the packet comes
+ * again.
+ */
+bool attribution_refuses(struct attribution *attribution, const struct latch_event *event);
 
 /* A CHILD_SA of a known peer, for reports. */
 struct attribution_child {

@@ -55,18 +55,6 @@ void attribution_forget_if_ended(struct attribution *a, struct child_sa *child)
 	a->recheck = a->recheck || there < 0;
 }
 
-static void forget_ended(struct attribution *a)
-{
-	struct child_sa *child, *next;
-
-	a->recheck = false;
-	refused_sas_forget_gone(&a->refused_sas, a->maps);
-	DL_FOREACH_SAFE2(a->child_sas.first, child, next, next)
-	{
-		attribution_forget_if_ended(a, child);
-	}
-}
-
 void attribution_end_child(struct attribution *a, struct child_sa *child)
 {
 	int err = binding_set_state(&a->binding, child);
@@ -88,23 +76,7 @@ void attribution_drop_absent(struct attribution *a)
 	}
 }
 
-/* ---- checks of all */
-
-void attribution_check_all(struct attribution *a)
-{
-	int orphaned = orphans_mark_again(&a->orphans), err;
-	bool left;
-
-	if (a->recheck)
-		forget_ended(a);
-	key_managers_retry_lists(&a->key_managers);
-	err = binding_bind_waiting(&a->binding, &left);
-	attribution_drop_absent(a);
-	if (err)
-		attribution_warn_and_check_again(a, "all latches", err);
-	else if (left || orphaned || a->recheck || loop_now_ms() < a->held_until_ms)
-		attribution_settle_later(a);
-}
+/* ---- reports that could not be bound */
 
 /*
  * The SAs of a CHILD_SA that could not be bound stay pending. SAs that an earlier latchd has

@@ -8,6 +8,8 @@
 
 #include "latchd/sa/binding/binding.h"
 #include "latchd/sa/child/child_sas.h"
+#include "latchd/sa/conflict/late_questions.h"
+#include "latchd/sa/conflict/pair_decisions.h"
 #include "latchd/sa/unbound/key_managers.h"
 #include "latchd/sa/unbound/orphans.h"
 #include "latchd/sa/peers/peer_death.h"
@@ -25,6 +27,9 @@ struct held_latch {
 	uint64_t id, until_ms;
 };
 
+/* By index of the peer's identity: peers choose how many they use, so none share a place. */
+#define QUESTIONS_PEERS (LATCH_IDENTITIES_MAX + 1)
+
 struct attribution {
 	const struct kernel_maps *maps;
 	struct identities *identities;
@@ -34,6 +39,7 @@ struct attribution {
 	struct child_sas child_sas;
 	struct choice *choice; /* NULL: any overlap of selectors is a conflict */
 	struct binding binding;
+	struct pair_decisions pairs;
 	struct orphans orphans;
 	struct peer_death peer_death;
 	struct pending_sas pending_sas;
@@ -41,14 +47,25 @@ struct attribution {
 	/* One check of all latches after any number of CHILD_SAs has ended. */
 	struct loop_timer settle;
 	struct loop_timer clear_marks;
+	struct loop_timer answer; /* armed while questions wait for a read of the SPD */
+	struct late_questions late_questions;
 	struct walk_pace walks, marking;
 	bool recheck; /* CHILD_SAs may have ended without an event, or could not be looked up */
 	struct held_latch held[HELD_MAX];
 	unsigned int held_count; /* held latches so far: the next one replaces the oldest */
 	uint64_t held_until_ms;	 /* end of the last one */
-	struct log_limit marks_log, share_log, breaks_log, check_log, pairing_log;
+	uint64_t began_ms;
+	/* No question of a peer is answered before: contested_flows.c. */
+	uint64_t questions_due_ms[QUESTIONS_PEERS];
+	struct log_limit marks_log, share_log, breaks_log, check_log, pairing_log, pairs_log;
 };
 
+/* attribution_refuses() */
+bool attribution_decide(struct attribution *attribution, const struct latch_event *event);
+/* Answers the questions that have waited for a read of the SPD, right behind one. */
+void attribution_answer(struct attribution *attribution);
+/* Of the timer answer: reads the SPD and answers. */
+void attribution_on_answer(void *context);
 /* Repeats all steps that have failed or wait, and checks all latches. */
 void attribution_check_all(struct attribution *attribution);
 /* The same within 1 s. */

@@ -2,11 +2,12 @@
 /*
  * Sockets that are asked for their latch, and latches to two peers, put there by the test.
  *
- *	      test's cgroup: option_get, watch_socket, socket_released
+ *	      test's cgroup: option_get, option_set, watch_socket, socket_released
  *	+----------------------------------------------------------+
  *	| socket ---- getsockopt(SOL_LATCH) ----> option_get       |
+ *	|        ---- setsockopt(SOL_LATCH) ----> option_set       |
  *	+----------------------------------------------------------+
- *	      maps: latches, params, identities, verdicts, pasts
+ *	      maps: latches, params, identities, verdicts, pasts, wishes
  */
 #ifndef LATCHD_TESTS_API_FIXTURE_H
 #define LATCHD_TESTS_API_FIXTURE_H
@@ -80,6 +81,7 @@ static inline void api_set_up(void)
 	attach(GATES_CONNECT4);
 	attach(GATES_CONNECT6);
 	attach(GATES_OPTION);
+	attach(GATES_WISH);
 	put_peer(&c);
 	put_peer(&d);
 }

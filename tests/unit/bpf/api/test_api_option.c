@@ -182,8 +182,8 @@ Test(api_option, bad_pointers_and_sizes_are_errors)
 
 Test(api_option, an_unknown_option_is_ENOSYS)
 {
-	static const int unknown[] = {-1, 0,   6,	7,	    16,
-				      17, 255, 0x10000, 0x7fffffff, -0x7fffffff - 1};
+	static const int unknown[] = {-1, 0,   9,	15,	    LATCH_OPT_NARROW,
+				      29, 255, 0x10000, 0x7fffffff, -0x7fffffff - 1};
 	static uint8_t buffer[ROOM];
 	struct pair pair = latched_pair();
 	size_t i;
@@ -194,7 +194,7 @@ Test(api_option, an_unknown_option_is_ENOSYS)
 	close_pair(&pair);
 }
 
-Test(api_option, no_option_can_be_set)
+Test(api_option, no_question_can_be_set_and_no_wish_of_a_connection)
 {
 	struct pair pair = latched_pair();
 	struct pair udp = udp_pair(IPV6, IPV6);
@@ -202,10 +202,16 @@ Test(api_option, no_option_can_be_set)
 	int option;
 
 	for (option = -1; option < 64; option++) {
+		bool wish = (option >= LATCH_OPT_REQUIRE && option <= LATCH_OPT_EXPECT_TAG &&
+			     option != LATCH_OPT_NARROW) ||
+			    option == LATCH_OPT_DATAGRAMS;
+
+		if (option == LATCH_OPT_NEWS) /* of a connection, too */
+			continue;
 		cr_expect_eq(setsockopt(pair.client, SOL_LATCH, option, value, sizeof(value)), -1);
-		cr_expect_eq(errno, ENOPROTOOPT);
+		cr_expect_eq(errno, wish ? EISCONN : ENOSYS, "%d: %s", option, strerror(errno));
 		cr_expect_eq(setsockopt(udp.client, SOL_LATCH, option, value, sizeof(value)), -1);
-		cr_expect_eq(errno, ENOPROTOOPT);
+		cr_expect_eq(errno, wish ? EISCONN : ENOSYS, "%d: %s", option, strerror(errno));
 	}
 	expect_peer(pair.client, &c);
 	close_pair(&pair);

@@ -5,6 +5,8 @@
  */
 #include "api_fixture.h"
 
+#include "latchd/control/admin.h"
+
 TestSuite(api_past, .init = api_set_up, .fini = gate_tear_down, .timeout = 60);
 
 static struct pair latched_pair(struct latch_flow *ret_flow)
@@ -173,6 +175,118 @@ Test(api_past, a_reset_of_the_peer_is_no_break_and_no_orderly_end)
 	close(pair.listener);
 }
 
+/* ---- latchctl close */
+
+/* The server's latch is there when the connection begins, so that its socket knows of it. */
+static struct pair pair_with_latch(const struct latch *latch, struct latch_flow *ret_flow)
+{
+	struct pair pair = {.listener = start_listener(IPV4, NULL),
+			    .client = bound_socket(IPV4, NULL)};
+	struct address there = name_of(pair.listener, getsockname);
+
+	*ret_flow = flow_between(there, name_of(pair.client, getsockname));
+	store_latch(ret_flow, latch);
+	cr_assert_eq(connect(pair.client, &there.any, there.length), 0);
+	pair.server = accept4(pair.listener, NULL, NULL, SOCK_CLOEXEC);
+	cr_assert_geq(pair.server, 0);
+	return pair;
+}
+
+static void close_as_admin(const struct latch_flow *flow)
+{
+	const struct news_bus bus = {0};
+	const struct admin admin = {.maps = &maps, .news = &bus};
+	const struct control_request request = {
+		.act = CONTROL_ACT_CLOSE, .latch_id = latch_of(flow).id, .pid = getpid()};
+	struct admin_result result = admin_request(&admin, &request);
+
+	if (result.error == -EOPNOTSUPP)
+		cr_skip_test("this kernel has no SOCK_DESTROY");
+	cr_assert_eq(result.outcome, ADMIN_DONE, "%s", strerror(-result.error));
+}
+
+Test(api_past, latchctl_close_tells_the_application_that_an_administrator_did_it)
+{
+	struct latch_flow flow;
+	struct pair pair = latched_pair(&flow);
+
+	close_as_admin(&flow);
+	cr_assert_not(has_latch(&flow));
+	cr_expect_eq(pending_error(pair.client), ECONNABORTED);
+	expect_state(pair.client, LATCH_APP_BROKEN, LATCH_WHY_ADMIN);
+	cr_expect_eq(ask_info(pair.client).reasons, LATCH_APP_ADMIN);
+	cr_expect_eq(ask_info(pair.client).flags, LATCH_INFO_ABORTED | LATCH_INFO_CHANGED);
+	expect_peer(pair.client, &c);
+	wait_for(tcp_state_of(pair.server) == TCP_CLOSE);
+	expect_state(pair.server, LATCH_APP_CLOSED, LATCH_WHY_ENDED);
+	close_pair(&pair);
+}
+
+Test(api_past, latchctl_close_of_a_broken_latch_keeps_the_first_reason)
+{
+	struct latch_flow flow;
+	struct pair pair = latched_pair(&flow);
+
+	break_latch(&flow, LATCH_REASON_SA_CONFLICT);
+	close_as_admin(&flow);
+	expect_state(pair.client, LATCH_APP_BROKEN, LATCH_WHY_SA_CONFLICT);
+	cr_expect_eq(ask_info(pair.client).reasons, LATCH_APP_SA_CONFLICT | LATCH_APP_ADMIN);
+	close_pair(&pair);
+}
+
+Test(api_past, latchctl_close_of_a_larval_latch_tells_it_without_a_peer)
+{
+	struct latch latch = latch_to(&c, 0);
+	struct latch_flow flow;
+	struct pair pair;
+
+	latch.word.state = LATCH_STATE_LARVAL;
+	latch.owner = LATCH_OWNER_HANDSHAKE;
+	pair = pair_with_latch(&latch, &flow);
+	close_as_admin(&flow);
+	expect_state(pair.server, LATCH_APP_BROKEN, LATCH_WHY_ADMIN);
+	expect_no_text(pair.server, -ENODATA);
+	close_pair(&pair);
+}
+
+static void end_in_order(const struct pair *pair)
+{
+	cr_assert_eq(shutdown(pair->server, SHUT_WR), 0);
+	cr_assert_eq(recv(pair->client, &(char){0}, 1, 0), 0);
+	cr_assert_eq(shutdown(pair->client, SHUT_WR), 0);
+	wait_for(tcp_state_of(pair->client) == TCP_CLOSE);
+}
+
+/* latchd has marked the latch, and both ends send their FIN before it ends the socket. */
+Test(api_past, an_orderly_end_stays_one_when_latchctl_close_comes_at_its_end)
+{
+	struct latch_flow flow;
+	struct pair pair = latched_pair(&flow);
+	uint64_t id = latch_of(&flow).id;
+
+	cr_assert_eq(latch_closing(&maps, &flow, id, true), LATCH_CONTROL_DONE);
+	end_in_order(&pair);
+	expect_state(pair.client, LATCH_APP_CLOSED, LATCH_WHY_ENDED);
+	cr_expect_eq(ask_info(pair.client).flags, LATCH_INFO_CHANGED | LATCH_INFO_PEER_ENDED);
+	close_pair(&pair);
+}
+
+Test(api_past, a_reset_after_a_latchctl_close_that_could_not_end_the_socket_is_no_close)
+{
+	struct latch_flow flow;
+	struct pair pair = latched_pair(&flow);
+	uint64_t id = latch_of(&flow).id;
+
+	cr_assert_eq(latch_closing(&maps, &flow, id + 100, true), LATCH_CONTROL_NOT_FOUND);
+	cr_assert_eq(latch_closing(&maps, &flow, id, true), LATCH_CONTROL_DONE);
+	cr_expect_eq(latch_of(&flow).rule_flags, LATCH_RULE_CLOSING);
+	cr_assert_eq(latch_closing(&maps, &flow, id, false), LATCH_CONTROL_DONE);
+	cr_expect_eq(latch_of(&flow).rule_flags, 0);
+	destroy(pair.client, &flow);
+	expect_state(pair.client, LATCH_APP_CLOSED, LATCH_WHY_ENDED);
+	close_pair(&pair);
+}
+
 /* ---- the next connection of the socket */
 
 static void disconnect(int fd)
@@ -274,21 +388,6 @@ Test(api_past, a_latch_of_connect_that_latchd_has_closed_is_not_yet_an_end)
 }
 
 /* ---- what has no peer */
-
-/* The server's latch is there when the connection begins, so that its socket knows of it. */
-static struct pair pair_with_latch(const struct latch *latch, struct latch_flow *ret_flow)
-{
-	struct pair pair = {.listener = start_listener(IPV4, NULL),
-			    .client = bound_socket(IPV4, NULL)};
-	struct address there = name_of(pair.listener, getsockname);
-
-	*ret_flow = flow_between(there, name_of(pair.client, getsockname));
-	store_latch(ret_flow, latch);
-	cr_assert_eq(connect(pair.client, &there.any, there.length), 0);
-	pair.server = accept4(pair.listener, NULL, NULL, SOCK_CLOEXEC);
-	cr_assert_geq(pair.server, 0);
-	return pair;
-}
 
 /* The socket keeps no copy: the copy would have the latch's id. */
 Test(api_past, a_latch_that_was_larval_to_its_end_has_no_peer)

@@ -198,6 +198,17 @@ static void contest(const struct latch_flow *flow, __u8 flags)
 	cr_assert_eq(bpf_map_update_elem(maps.sas, &key, &sa, BPF_ANY), 0);
 }
 
+/* latchd has decided that another peer's SA could carry it, too. */
+static void decide_against(const struct latch_flow *flow)
+{
+	struct latch_pair pair = {.netns = flow->netns, .params = 8, .family = flow->family};
+	uint32_t decision = LATCH_PAIR_CONTESTED;
+
+	memcpy(pair.local_addr, flow->local_addr, sizeof(pair.local_addr));
+	memcpy(pair.remote_addr, flow->remote_addr, sizeof(pair.remote_addr));
+	cr_assert_eq(bpf_map_update_elem(maps.pairs, &pair, &decision, BPF_ANY), 0);
+}
+
 /* Its connection has no mark. The socket knows that it began in an audit. */
 static void check_unmarked(__u8 flags, bool in_audit, enum latch_drop why)
 {
@@ -214,6 +225,8 @@ static void check_unmarked(__u8 flags, bool in_audit, enum latch_drop why)
 	cr_expect_not(has_latch(&flow));
 	make_esp("ip", "tcp", port_of(pair.listener));
 	contest(&flow, flags);
+	if (why == LATCH_DROP_CONFLICT)
+		decide_against(&flow);
 	send_byte(pair.client);
 	if (why != LATCH_DROP_COUNT)
 		wait_for(drops_for(why).egress);
@@ -224,6 +237,12 @@ static void check_unmarked(__u8 flags, bool in_audit, enum latch_drop why)
 Test(audit_marks, a_connection_of_the_audit_without_a_mark_is_refused_under_a_contested_sa)
 {
 	check_unmarked(LATCH_SA_CONTESTED, true, LATCH_DROP_CONFLICT);
+}
+
+Test(audit_marks,
+     a_connection_of_the_audit_without_a_mark_waits_for_a_decision_under_a_contested_sa)
+{
+	check_unmarked(LATCH_SA_CONTESTED, true, LATCH_DROP_CONTESTED);
 }
 
 Test(audit_marks, a_connection_of_the_audit_without_a_mark_continues_where_enforcement_allows_it)

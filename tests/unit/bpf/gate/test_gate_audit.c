@@ -252,6 +252,51 @@ Test(gate_audit, a_larval_connection_from_before_the_audit_gets_no_mark)
 	check_larval(77, 0);
 }
 
+static void check_contested_larval(bool decided, uint8_t reasons)
+{
+	const uint32_t decision = LATCH_PAIR_CONTESTED;
+	struct pair pair = connect_prompt_pair(IPV4, IPV4);
+	struct latch_flow flow = flow_of(pair.client);
+	struct latch_sa_key key = sa_of(&flow);
+	struct latch_pair addresses = {.netns = flow.netns, .params = 8, .family = flow.family};
+	struct latch_sa sa = {.word = {.serial = 1,
+				       .params = 8,
+				       .state = LATCH_SA_BOUND,
+				       .flags = LATCH_SA_CONTESTED}};
+	struct latch latch = {
+		.id = LATCH_ID,
+		.owner = LATCH_OWNER_SOCKET,
+		.socket_cookie = cookie_of(pair.client),
+		.word = {.state = LATCH_STATE_LARVAL, .params = 8},
+	};
+
+	memcpy(addresses.local_addr, flow.local_addr, sizeof(addresses.local_addr));
+	memcpy(addresses.remote_addr, flow.remote_addr, sizeof(addresses.remote_addr));
+	attach_gates();
+	begin_audit();
+	latch.decided = mode_read(&maps);
+	put_mark(&flow, &latch);
+	cr_assert_eq(bpf_map_update_elem(maps.sas, &key, &sa, BPF_ANY), 0);
+	if (decided)
+		cr_assert_eq(bpf_map_update_elem(maps.pairs, &addresses, &decision, BPF_ANY), 0);
+	make_esp("ip", "tcp", port_of(pair.listener));
+	send_byte(pair.client);
+	wait_for(counter(LATCH_COUNTER_AUDITED) >= 1);
+	cr_expect_eq(latch_of(&flow).word.reasons, reasons);
+	cr_expect_eq(latch_of(&flow).word.state, reasons ? LATCH_STATE_BROKEN : LATCH_STATE_LARVAL);
+	close_pair(&pair);
+}
+
+Test(gate_audit, R_2_3_8_a_larval_connection_that_another_sa_can_carry_gets_a_mark)
+{
+	check_contested_larval(true, LATCH_REASON_REFUSED);
+}
+
+Test(gate_audit, a_larval_connection_that_waits_for_a_decision_gets_no_mark)
+{
+	check_contested_larval(false, 0);
+}
+
 static void wait_for_owners_an_hour(void)
 {
 	struct latch_settings settings;

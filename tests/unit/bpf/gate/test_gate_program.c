@@ -16,7 +16,7 @@
 #include "latchd/maps/tables.h"
 
 #define GATE_PASS	   1
-#define INSTRUCTIONS_LIMIT 40000 /* that the verifier processes; its own limit is a million */
+#define INSTRUCTIONS_LIMIT 36000 /* that the verifier processes; its own limit is a million */
 
 TestSuite(gate_program, .init = gates_set_up, .fini = gates_tear_down, .timeout = 60);
 

@@ -275,6 +275,62 @@ Test(gate_remembered, R_2_4_of_two_sas_that_a_flow_uses_in_turn_one_is_steady)
 	udp_close(&pair);
 }
 
+#define SAS	  10   /* one after another, as after rekeys */
+#define OF_ONE_SA 1000 /* datagrams */
+#define OF_A_FLOW 50
+
+/* Its first datagram begins a flow of its own, beside the steady one. */
+static void begin_another_flow(const struct pair *pair)
+{
+	int fd = udp_socket(address_of(IPV4, 0), true);
+
+	udp_connect(fd, name_of(pair->server, getsockname));
+	cr_assert_eq(udp_send(fd), 0);
+	close(fd);
+}
+
+/* How many of the datagrams under one SA are checked in full. */
+static uint64_t checks_under_one_sa(const struct pair *pair)
+{
+	uint64_t checks = 0;
+	int i;
+
+	for (i = 0; i < OF_ONE_SA; i += OF_A_FLOW) {
+		checks += checks_of_datagrams(pair->client, OF_A_FLOW);
+		begin_another_flow(pair);
+	}
+	return checks;
+}
+
+/*
+ * A jiffy has one new pass, so that the datagrams until the next one are checked in full. A machine
+ * that is short of processor time may have long jiffies: warm() waits for their end.
+ */
+Test(gate_remembered, after_each_rekey_less_than_a_hundredth_of_a_steady_flow_is_checked_in_full)
+{
+	struct latch_flow flow;
+	struct pair pair = warm_latched_pair(IPV4, &flow);
+	struct latch_sa_key second = sa_of(&flow);
+	struct latch_sa sa = {0};
+	uint64_t before;
+	int i;
+
+	second.spi = 4711;
+	cr_assert_eq(sa_adopt(&maps, &second, &sa, false), LATCH_CONTROL_DONE);
+	cr_assert_eq(bpf_map_lookup_elem(maps.sas, &second, &sa), 0);
+	cr_assert_eq(sa_set(&maps, &second, sa.word.serial, LATCH_SA_BOUND, PARAMS, 0),
+		     LATCH_CONTROL_DONE);
+	run("nft add rule ip t out meta mark 1 ip protocol 50 @th,0,32 set 4711");
+	for (i = 1; i <= SAS; i++) {
+		before = checks_in_full();
+		set_mark(pair.client, i % 2);
+		warm(pair.client);
+		cr_expect_gt(checks_in_full(), before, "the first datagram under another SA");
+		cr_expect_lt(checks_under_one_sa(&pair), OF_ONE_SA / 100);
+	}
+	udp_close(&pair);
+}
+
 /* ---- the packet is of another kind */
 
 Test(gate_remembered, R_2_4_a_datagram_in_clear_of_a_steady_latched_flow_is_dropped)

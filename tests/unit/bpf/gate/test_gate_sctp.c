@@ -375,6 +375,36 @@ TEST_BOTH(in_audit_mode_an_init_does_not_end_the_mark_of_an_association_that_is_
 	cr_expect(is_marked());
 }
 
+static void require_latches_in_audit(void)
+{
+	struct latch_settings settings = {.mode = 3, .rule_count = 1};
+	struct latch_rule rule = {
+		.action = LATCH_ACTION_REQUIRE,
+		.local_port_last = 65535,
+		.remote_port_last = 65535,
+	};
+	uint32_t key = 0;
+
+	cr_assert_eq(bpf_map_update_elem(netfilter.maps.rules, &key, &rule, BPF_ANY), 0);
+	cr_assert_eq(bpf_map_update_elem(netfilter.maps.settings, &key, &settings, BPF_ANY), 0);
+}
+
+/* Any host can send an INIT in the address of another one. The kernel refuses it later. */
+TEST_BOTH(in_audit_mode_the_answer_to_an_init_marks_a_refused_association)
+{
+	require_latches_in_audit();
+	PASSES(.peer = OTHER_PEER, .chunk = INIT, .initiate_tag = OTHER_TAG);
+	PASSES(.peer = OTHER_PEER, .chunk = COOKIE_ECHO, .tag = OTHER_TAG);
+	cr_expect_not(is_marked());
+	PASSES(.egress = true, .peer = OTHER_PEER, .tag = OTHER_TAG, .chunk = INIT_ACK);
+	cr_expect(is_marked());
+	set_mode(3);
+	PASSES(.peer = OTHER_PEER, .chunk = INIT, .initiate_tag = OTHER_TAG);
+	cr_expect(is_marked(), "no rule requires a latch any more, but the INIT may be forged");
+	PASSES(.egress = true, .peer = OTHER_PEER, .tag = OTHER_TAG, .chunk = INIT_ACK);
+	cr_expect_not(is_marked());
+}
+
 /* Its flow is not known, and may be one that enforcement has broken. */
 Test(gate_sctp, in_audit_mode_a_packet_that_cannot_be_read_is_dropped)
 {

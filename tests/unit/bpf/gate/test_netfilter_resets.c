@@ -10,6 +10,8 @@
  */
 #include "netfilter_loopback.h"
 
+#include "latch_mode.h"
+
 TestSuite(netfilter_resets, .init = netfilter_start, .fini = netfilter_finish, .timeout = 60);
 
 static void wait_for_state(int fd, int state)
@@ -57,4 +59,49 @@ Test(netfilter_resets, a_reset_in_clear_of_an_unlatched_connection_passes)
 	cr_expect(ended.revents & POLLERR);
 	cr_expect_eq(drops_for(LATCH_DROP_PLAINTEXT).egress, 0);
 	close_pair(&pair);
+}
+
+/* ---- audit mode */
+
+static void begin_audit(void)
+{
+	struct latch_settings settings = {.mode = 1};
+	__u32 key = 0;
+
+	cr_assert(latch_mode_is_audit(settings.mode));
+	cr_assert_eq(bpf_map_update_elem(netfilter.maps.settings, &key, &settings, BPF_ANY), 0);
+}
+
+/* The wish of its socket holds in audit mode. */
+static void check_in_audit(__u8 flags, bool passes)
+{
+	struct pair pair = connect_pair(IPV6, IPV6, NULL);
+	struct latch_flow flow = flow_of(pair.client);
+	struct pollfd ended = {.fd = pair.server};
+	struct latch latch;
+
+	begin_audit();
+	cr_assert_eq(shutdown(pair.client, SHUT_RDWR), 0);
+	wait_for_state(pair.client, TCP_FIN_WAIT2);
+	put_latch(&flow, LATCH_OWNER_SOCKET);
+	cr_assert_eq(bpf_map_lookup_elem(netfilter.maps.latches, &flow, &latch), 0);
+	latch.rule_flags = flags;
+	cr_assert_eq(bpf_map_update_elem(netfilter.maps.latches, &flow, &latch, BPF_ANY), 0);
+	cr_assert_eq(send(pair.server, "x", 1, MSG_NOSIGNAL), 1);
+	if (passes)
+		cr_assert_eq(poll(&ended, 1, LIMIT_MS), 1);
+	else
+		wait_for_drop(LATCH_DROP_PLAINTEXT, true);
+	cr_expect_eq(has_dropped(LATCH_DROP_PLAINTEXT, true), !passes);
+	close_pair(&pair);
+}
+
+Test(netfilter_resets, in_audit_mode_a_reset_in_clear_of_a_latch_with_a_wish_is_dropped)
+{
+	check_in_audit(LATCH_RULE_WISHED, false);
+}
+
+Test(netfilter_resets, in_audit_mode_a_reset_in_clear_of_a_latch_without_a_wish_passes)
+{
+	check_in_audit(0, true);
 }

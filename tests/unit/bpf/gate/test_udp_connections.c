@@ -34,6 +34,7 @@
 #define bpf_htons(x)				 __builtin_bswap16(x)
 #define bpf_ntohs(x)				 __builtin_bswap16(x)
 #define IPPROTO_UDP_NUMBER			 17
+#define PARAMS					 9
 #define NAMED_ENDS				 4
 #define NO_SA					 0
 #define NO_STAMP				 0
@@ -43,13 +44,21 @@
 #include "db/packet_protection.h"
 #include "db/read_once.h"
 #include "db/rule_decision.h"
+#include "db/socket_wish.h"
 
 struct net {
 	int any;
 };
 
+enum sas_place {
+	SAS_PLACE_NONE,
+	SAS_PLACE_HERE,
+	SAS_PLACE_HIDDEN,
+};
+
 struct net_device {
 	bool is_tunnel;
+	enum sas_place sas;
 };
 
 struct sock {
@@ -91,7 +100,7 @@ struct socket_verdict {
 
 struct datagram_socket {
 	struct socket_verdict verdict;
-	__u8 sends_elsewhere, was_released;
+	__u8 sends_elsewhere, was_released, wished;
 	__u32 released_mode;
 	struct latch_flow flow;
 };
@@ -300,34 +309,32 @@ static int was_sent_to(const struct sk_buff *skb, const struct latch_flow *flow)
 	return 0;
 }
 
+static struct xfrm_state *sa_behind_nat; /* source NAT gives the packet the route of this SA */
+
 static struct xfrm_state *bundle_state(const struct sk_buff *skb)
 {
 	(void)skb;
-	return NULL;
+	return sa_behind_nat;
 }
+
+static bool state_is_elsewhere;
 
 static int returns_as_esp(struct xfrm_state *x, const struct net *net)
 {
-	return x && net;
+	return x && net && !state_is_elsewhere;
 }
 
 static enum packet_protection bundle_sa(const struct sk_buff *skb, __u64 netns,
 					struct latch_sa_key *sa)
 {
 	(void)skb, (void)netns, (void)sa;
-	return PACKET_PLAIN;
+	return sa_behind_nat ? PACKET_PROTECTED : PACKET_PLAIN;
 }
-
-enum sas_place {
-	SAS_PLACE_NONE,
-	SAS_PLACE_HERE,
-	SAS_PLACE_HIDDEN,
-};
 
 static enum sas_place place_of_sas(const struct net_device *device, const struct net *net)
 {
-	(void)device, (void)net;
-	return SAS_PLACE_NONE;
+	(void)net;
+	return device ? device->sas : SAS_PLACE_NONE;
 }
 
 static __u64 kind_of_device(const struct net_device *device)
@@ -362,8 +369,37 @@ int report_elsewhere(const struct passage *p, int which)
 	return 0;
 }
 
+static bool has_wish; /* of the peer of each SA: tests/unit/bpf/gate/test_gate_wish.c */
+
+int wish_check(struct __sk_buff *skb, struct passage *p)
+{
+	(void)skb;
+	p->wish = has_wish;
+	p->admitted = has_wish && p->protection == PACKET_PROTECTED ? PARAMS : 0;
+	return 0;
+}
+
+int wish_check_loose(struct passage *p, const struct datagram_socket *socket)
+{
+	(void)p;
+	return socket->wished ? GATE_DROP : GATE_PASS;
+}
+
+int wish_check_datagram(struct passage *p)
+{
+	return p->admitted ? GATE_PASS : GATE_DROP;
+}
+
+/* What it does is in test_wish.c. */
+int wish_look_again(struct __sk_buff *skb, struct passage *p, struct datagram_socket *socket)
+{
+	(void)skb;
+	cr_assert(p->begins);
+	return socket->wished ? GATE_DROP : GATE_PASS;
+}
+
 static enum packet_protection checked;
-static bool may_start, queued;
+static bool may_start, queued, admitted;
 static void (*meanwhile)(void); /* during the check of a packet that begins a flow */
 
 int check_packet(struct passage *p, struct socket_verdict *v)
@@ -375,6 +411,7 @@ int check_packet(struct passage *p, struct socket_verdict *v)
 	checked = p->protection;
 	may_start = p->may_start;
 	queued = p->queued;
+	admitted = !is_unwished(p, PARAMS);
 	return verdict_of_check;
 }
 
@@ -417,7 +454,7 @@ static int gate_sees(int egress)
 	struct passage p = {.egress = !!egress, .socket_cookie = COOKIE};
 	struct __sk_buff skb = {.sk = &sk};
 
-	may_start = queued = false;
+	may_start = queued = admitted = false;
 	checked = PACKET_MALFORMED;
 	return gate_udp(&skb, &sk, &p, egress);
 }
@@ -446,13 +483,44 @@ static void begin(void)
 {
 	memset(&stored, 0, sizeof(stored));
 	memset(&stored_latch, 0, sizeof(stored_latch));
-	is_stored = has_latch = is_named = false;
+	is_stored = has_latch = is_named = has_wish = false;
+	sa_behind_nat = NULL;
+	state_is_elsewhere = false;
 	memset(&kernel_udp, 0, sizeof(kernel_udp));
 	mode_in_force = 0;
 	(void)sas, (void)drops, (void)datagram_sockets;
 }
 
 TestSuite(udp_connections, .init = begin);
+
+/* ---- source NAT into IPsec: the packet passes in clear, and its route names the SA */
+
+static void send_behind_nat(bool wish)
+{
+	static struct xfrm_state x;
+	static struct net net;
+
+	begin();
+	connect_to(1);
+	kernel_udp.sk.__sk_common.skc_net.net = &net;
+	has_latch = true;
+	latched_flow = socket_flow;
+	has_wish = wish;
+	make_datagram();
+	sent_protection = PACKET_PLAIN;
+	sa_behind_nat = &x;
+	cr_assert_eq(gate_sees_it(), GATE_PASS);
+}
+
+Test(udp_connections, a_wish_is_compared_with_the_sa_that_source_nat_has_chosen)
+{
+	send_behind_nat(true);
+	cr_expect_eq(checked, PACKET_PROTECTED);
+	cr_expect(admitted);
+	send_behind_nat(false);
+	cr_expect_eq(checked, PACKET_PROTECTED);
+	cr_expect(admitted);
+}
 
 /* ---- the datagram that may start a flow */
 
@@ -602,6 +670,94 @@ Test(udp_connections,
 Test(udp_connections, the_queue_of_a_socket_says_nothing_about_the_latch_of_another_one)
 {
 	cr_expect_eq(begins_unproven(1, PACKET_PROTECTED, create_other_latch_and_queue), 0);
+}
+
+/* ---- a wish during the check */
+
+static void wish_now(void)
+{
+	stored.wished = 1;
+	create_latch();
+}
+
+Test(udp_connections, a_datagram_whose_check_began_before_the_wish_is_lost)
+{
+	connect_to(1);
+	is_stored = true;
+	make_datagram();
+	meanwhile = create_latch;
+	cr_expect_eq(gate_sees_it(), GATE_PASS);
+	connect_to(2);
+	make_datagram();
+	meanwhile = wish_now;
+	cr_expect_eq(gate_sees_it(), GATE_DROP);
+}
+
+/* ---- without a connection */
+
+static int loose_verdict(enum wished wished, enum packet_protection protection, int egress)
+{
+	struct bpf_sock sk = {.type = SOCK_DGRAM, .state = BPF_TCP_CLOSE};
+	struct passage p = {.egress = !!egress, .socket_cookie = COOKIE};
+	struct __sk_buff skb = {.sk = &sk};
+
+	begin();
+	is_stored = true;
+	stored.wished = wished;
+	has_wish = wished != WISHED_NOTHING;
+	make_datagram();
+	sent_protection = protection;
+	return gate_udp(&skb, &sk, &p, egress);
+}
+
+Test(udp_connections, only_a_wish_for_each_datagram_passes_one_without_a_connection_by_its_sa)
+{
+	cr_expect_eq(loose_verdict(WISHED_NOTHING, PACKET_PLAIN, 1), GATE_PASS);
+	cr_expect_eq(loose_verdict(WISHED_SILENCE, PACKET_PROTECTED, 1), GATE_DROP);
+	cr_expect_eq(loose_verdict(WISHED_DATAGRAMS, PACKET_PLAIN, 1), GATE_DROP);
+	cr_expect_eq(loose_verdict(WISHED_DATAGRAMS, PACKET_PROTECTED, 1), GATE_PASS);
+	cr_expect_eq(loose_verdict(WISHED_SILENCE, PACKET_PLAIN, 0), GATE_DROP);
+	cr_expect_eq(loose_verdict(WISHED_DATAGRAMS, PACKET_PLAIN, 0), GATE_DROP);
+}
+
+/* As loose_verdict(), of a datagram in clear that leaves by the device. */
+static int loose_verdict_by(enum wished wished, struct net_device *device, struct xfrm_state *x)
+{
+	struct bpf_sock sk = {.type = SOCK_DGRAM, .state = BPF_TCP_CLOSE};
+	struct passage p = {.egress = 1, .socket_cookie = COOKIE};
+	struct __sk_buff skb = {.sk = &sk};
+	static struct net net;
+
+	is_stored = has_wish = true;
+	stored.wished = wished;
+	kernel_udp.sk.__sk_common.skc_net.net = &net;
+	make_datagram();
+	packet_sent.dev = device;
+	sent_protection = PACKET_PLAIN;
+	sa_behind_nat = x;
+	return gate_udp(&skb, &sk, &p, 1);
+}
+
+/* The second pass, as ESP, is that of any datagram. */
+Test(udp_connections, a_datagram_without_a_connection_goes_to_xfrm_by_an_xfrm_interface)
+{
+	struct net_device here = {.sas = SAS_PLACE_HERE}, hidden = {.sas = SAS_PLACE_HIDDEN};
+
+	cr_expect_eq(loose_verdict_by(WISHED_DATAGRAMS, &here, NULL), GATE_PASS);
+	cr_expect_eq(loose_verdict(WISHED_DATAGRAMS, PACKET_PROTECTED, 1), GATE_PASS);
+	cr_expect_eq(loose_verdict_by(WISHED_DATAGRAMS, &hidden, NULL), GATE_DROP);
+	cr_expect_eq(loose_verdict_by(WISHED_DATAGRAMS, &tunnel, NULL), GATE_DROP);
+	cr_expect_eq(loose_verdict_by(WISHED_DATAGRAMS, &card, NULL), GATE_DROP);
+	cr_expect_eq(loose_verdict_by(WISHED_SILENCE, &here, NULL), GATE_DROP);
+}
+
+Test(udp_connections, a_datagram_without_a_connection_goes_to_xfrm_by_source_nat)
+{
+	struct xfrm_state x;
+
+	cr_expect_eq(loose_verdict_by(WISHED_DATAGRAMS, &card, &x), GATE_PASS);
+	state_is_elsewhere = true;
+	cr_expect_eq(loose_verdict_by(WISHED_DATAGRAMS, &card, &x), GATE_DROP);
 }
 
 /* ---- the latch of a former connection */

@@ -20,6 +20,7 @@
 
 #include "latch_abi.h"
 #include "latch_mode.h"
+#include "latch_sockopt.h"
 #include "db/packet_protection.h"
 #include "db/protocols.h"
 #include "db/read_once.h"
@@ -86,6 +87,18 @@ struct socket_verdict {
 	__u32 mode;
 };
 
+#define LATCH_BPF_DB_PAIR_H
+#define PAIR_UNDECIDED -1
+
+static int decided;	/* between the addresses of the flow, ... */
+static int decided_for; /* ... for SAs of these params */
+
+static int pair_decision(const struct latch_flow *flow, int under)
+{
+	(void)flow;
+	return under == decided_for ? decided : PAIR_UNDECIDED;
+}
+
 #include "db/audit.h"
 #include "gate/verdict.h"
 #include "gate/drop.bpf.c"
@@ -98,9 +111,12 @@ int is_served(__u64 netns, int foreign)
 	return served;
 }
 
+static int refused_for;
+
 int refuse(struct passage *p, int why)
 {
-	(void)p, (void)why;
+	(void)p;
+	refused_for = why;
 	return GATE_DROP;
 }
 
@@ -113,6 +129,9 @@ static void begin(void)
 	memset(&latch, 0, sizeof(latch));
 	sa_is_known = true;
 	served = 1;
+	decided = PAIR_UNDECIDED;
+	decided_for = PEER;
+	refused_for = -1;
 	settings.mode = 0;
 	sas[0].word.state = LATCH_SA_BOUND;
 	sas[0].word.params = PEER;
@@ -125,7 +144,7 @@ TestSuite(verdict, .init = begin);
 
 static bool passes(void)
 {
-	struct passage p = {.protection = PACKET_PROTECTED};
+	struct passage p = {.protection = PACKET_PROTECTED, .socket_cookie = 1};
 
 	return pass_latched(&p, &latch) == GATE_PASS;
 }
@@ -168,6 +187,22 @@ Test(verdict, R_2_4_another_peers_sa_does_not_carry_a_larval_latch_of_a_known_pe
 Test(verdict, the_first_attributed_sa_establishes_a_larval_latch)
 {
 	cr_expect(passes());
+	cr_expect_eq(latch.word.state, LATCH_STATE_ESTABLISHED);
+	cr_expect_eq(latch.word.params, PEER);
+}
+
+/* Of a peer with a tunnel it may have any source address; the cgroup gate sees what was accepted.
+ */
+Test(verdict, R_2_4_a_received_packet_settles_no_larval_latch_before_its_policy_check)
+{
+	struct passage p = {.protection = PACKET_PROTECTED};
+
+	sas[0].word.params = IMPOSTOR;
+	cr_expect_eq(pass_latched(&p, &latch), GATE_PASS);
+	cr_expect_eq(latch.word.state, LATCH_STATE_LARVAL);
+	p.egress = 1;
+	sas[0].word.params = PEER;
+	cr_expect_eq(pass_latched(&p, &latch), GATE_PASS);
 	cr_expect_eq(latch.word.state, LATCH_STATE_ESTABLISHED);
 	cr_expect_eq(latch.word.params, PEER);
 }
@@ -264,4 +299,67 @@ Test(verdict, a_packet_that_audit_mode_lets_pass_is_not_counted_as_dropped)
 	cr_expect(passes());
 	cr_expect_eq(counts[LATCH_DROP_IDENTITY].ingress, 0);
 	cr_expect_eq(latch.drops, 0);
+}
+
+/* ---- a contested SA */
+
+static enum latch_drop contested_reason(int decision)
+{
+	struct passage p = {.protection = PACKET_PROTECTED};
+	__u16 params_id = 0;
+
+	sas[0].word.flags = LATCH_SA_CONTESTED;
+	decided = decision;
+	return reject_reason(&p, &params_id);
+}
+
+Test(verdict, R_2_3_8_a_contested_sa_starts_a_latch_only_where_no_other_sa_can_carry_the_flow)
+{
+	cr_expect_eq(contested_reason(LATCH_PAIR_ALONE), REJECT_NONE);
+	cr_expect_eq(contested_reason(LATCH_PAIR_CONTESTED), LATCH_DROP_CONFLICT);
+	cr_expect_eq(contested_reason(PAIR_UNDECIDED), LATCH_DROP_CONTESTED);
+}
+
+Test(verdict, R_2_3_8_a_decision_for_another_peer_starts_no_latch)
+{
+	decided_for = IMPOSTOR;
+	cr_expect_eq(contested_reason(LATCH_PAIR_ALONE), LATCH_DROP_CONTESTED);
+}
+
+Test(verdict, R_2_3_8_an_sa_that_is_not_contested_needs_no_decision)
+{
+	struct passage p = {.protection = PACKET_PROTECTED};
+	__u16 params_id = 0;
+
+	decided = LATCH_PAIR_CONTESTED;
+	cr_expect_eq(reject_reason(&p, &params_id), REJECT_NONE);
+	cr_expect_eq(params_id, PEER);
+}
+
+Test(verdict, R_2_3_8_a_contested_sa_makes_a_larval_latch_established_only_by_a_decision)
+{
+	sas[0].word.flags = LATCH_SA_CONTESTED;
+	cr_expect_not(passes());
+	cr_expect_eq(refused_for, LATCH_DROP_CONTESTED, "latchd is asked");
+	cr_expect_eq(latch.word.state, LATCH_STATE_LARVAL);
+	decided = LATCH_PAIR_CONTESTED;
+	cr_expect(is_dropped(LATCH_DROP_CONFLICT));
+	decided = LATCH_PAIR_ALONE;
+	decided_for = IMPOSTOR;
+	cr_expect_not(passes());
+	decided_for = PEER;
+	cr_expect(passes());
+	cr_expect_eq(latch.word.state, LATCH_STATE_ESTABLISHED);
+	cr_expect_eq(latch.word.params, PEER);
+}
+
+Test(verdict, L_5_2_1_a_decision_does_not_move_an_established_latch_to_another_peer)
+{
+	latch.word.state = LATCH_STATE_ESTABLISHED;
+	latch.word.params = PEER;
+	sas[0].word = (union latch_sa_word){
+		.state = LATCH_SA_BOUND, .params = IMPOSTOR, .flags = LATCH_SA_CONTESTED};
+	decided = LATCH_PAIR_ALONE;
+	decided_for = IMPOSTOR;
+	cr_expect(is_dropped(LATCH_DROP_IDENTITY));
 }

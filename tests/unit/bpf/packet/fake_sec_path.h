@@ -14,6 +14,7 @@
 #define BPF_CORE_READ(x, ...)			 READ_N(__VA_ARGS__, READ_2, READ_1, )(x, __VA_ARGS__)
 #define BPF_CORE_READ_INTO(to, x, member)	 memcpy(to, &(x)->member, sizeof(*(to)))
 #define BPF_CORE_READ_BITFIELD_PROBED(x, member) ((__u64)(x)->member)
+#define BPF_CORE_READ_BITFIELD(x, member)	 ((__u64)(x)->member)
 #define bpf_core_enum_value(type, value)	 (value)
 #define bpf_core_field_offset(type, member)	 offsetof(type, member)
 
@@ -51,6 +52,12 @@ struct sec_path {
 struct sk_buff {
 	__u8 active_extensions;
 	void *extensions;
+	char cb[48];
+	struct {
+		struct {
+			void *net;
+		} nd_net;
+	} dev;
 };
 
 static long bpf_probe_read_kernel(void *to, __u32 size, const void *from)

@@ -27,7 +27,8 @@ static enum packet_protection protection_by(__u8 mode, int sas, struct latch_sa_
 		struct skb_ext ext;
 		struct sec_path path;
 	} extensions = {.ext.offset = {0, 1}, .path = {.len = sas, .xvec = {&state, &state}}};
-	struct sk_buff skb = {1 << SKB_EXT_SEC_PATH, &extensions};
+	struct sk_buff skb = {.active_extensions = 1 << SKB_EXT_SEC_PATH,
+			      .extensions = &extensions};
 
 	state = (struct xfrm_state){.props = {mode, AF_INET},
 				    .id = {.spi = __builtin_bswap32(SPI), .proto = 50}};

@@ -469,6 +469,46 @@ Test(choice_table, many_edits_of_one_interface_id_concern_no_other_one)
 	cr_expect_not(concerns(&change, 20, 42));
 }
 
+/* A peer with some selectors below and some above another peer's changes nothing for that one. */
+Test(choice_table, many_edits_on_both_sides_of_an_address_do_not_concern_it)
+{
+	struct choice_change change = {.count = 0};
+	struct choice_policy policy;
+	unsigned int i;
+
+	for (i = 0; i < CHOICE_EDITS_MAX; i++) {
+		policy = policy_at((uint8_t)(i % 2 ? 10 + i / 2 : 200 + i / 2), 1, 0);
+		choice_change_add(&change, &policy);
+		choice_change_add(&change, &policy);
+	}
+	cr_expect_not(change.everything);
+	for (i = 0; i < CHOICE_EDITS_MAX; i++)
+		cr_expect(concerns(&change, (uint8_t)(i % 2 ? 10 + i / 2 : 200 + i / 2), 0));
+	cr_expect_not(concerns(&change, 9, 0));
+	cr_expect_not(concerns(&change, 100, 0), "no policy was edited there");
+	cr_expect_not(concerns(&change, 240, 0));
+}
+
+/* More of them than a change has room for. */
+Test(choice_table, edits_of_many_interface_ids_are_a_change_of_everything)
+{
+	struct choice_change change = {.count = 0};
+	struct choice_policy policy;
+	uint32_t i;
+
+	for (i = 0; i < CHOICE_EDITS_MAX; i++) {
+		policy = policy_at(10, 1, 100 + i);
+		choice_change_add(&change, &policy);
+	}
+	policy = policy_at(12, 1, 100);
+	choice_change_add(&change, &policy);
+	cr_expect_not(change.everything);
+	cr_expect(concerns(&change, 12, 100));
+	policy = policy_at(10, 1, 99);
+	choice_change_add(&change, &policy);
+	cr_expect(change.everything);
+}
+
 Test(choice_table, a_device_with_the_last_id_that_comes_is_a_change)
 {
 	struct choice_table before = {0};

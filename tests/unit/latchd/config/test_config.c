@@ -16,6 +16,7 @@ Test(config, an_absent_file_gives_the_defaults)
 	cr_expect_eq(config.policy_grace_ms, 30000);
 	cr_expect_eq(config.latch_capacity, 65536);
 	cr_expect_str_eq(config.control_socket, "/run/latchd/latchd.sock");
+	cr_expect_str_eq(config.news_socket, "/run/latch/news");
 	cr_expect_str_eq(config.control_group, "");
 	cr_expect_not(config.answers);
 	cr_assert_eq(config.feed_count, 1);
@@ -60,6 +61,7 @@ Test(config, every_key_is_read_into_its_field)
 			  "rdn-matching = relaxed\n"
 			  "unambiguous-names = x509 roads\n"
 			  "eap-identities = guests\n"
+			  "alerts = off\n"
 			  "[feed   red-1]\n"
 			  "type = vici"),
 		     0, "%s", failure.text);
@@ -77,6 +79,8 @@ Test(config, every_key_is_read_into_its_field)
 	cr_expect_eq(config.feeds[0].rdn_matching, CONFIG_RDN_RELAXED);
 	cr_expect_str_eq(config.feeds[0].unambiguous_names, "x509 roads");
 	cr_expect_str_eq(config.feeds[0].eap_identities, "guests");
+	cr_expect(config.feeds[0].without_alerts);
+	cr_expect_not(config.feeds[1].without_alerts);
 	cr_expect_eq(config.feeds[1].rdn_matching, CONFIG_RDN_STRICT);
 	cr_expect_str_eq(config.feeds[1].unambiguous_names, "");
 	cr_expect_str_eq(config.feeds[1].name, "red-1");
@@ -106,7 +110,8 @@ Test(config, limits_are_inclusive)
 
 static const struct refused refused[] = {
 	{"[bogus]\n", 1,
-	 "unknown section [bogus]; expected [enforce], [control], [api], [feed NAME] or [rule NAME]"},
+	 "unknown section [bogus]; expected [enforce], [control], [api], [feed NAME], [peer "
+	 "NAME] or [rule NAME]"},
 	{"\n[feed]\n", 2, "unknown section [feed]"},
 	{"[feed ]\n", 1, "bad name"},
 	{"[feed a b]\n", 1, "bad name"},
@@ -134,6 +139,7 @@ static const struct refused refused[] = {
 	{"[feed a]\nrdn-matching = loose\n", 2, "expected strict, reordered or relaxed"},
 	{"[feed a]\nunambiguous-names = *\n", 2, "expected names of connections"},
 	{"[feed a]\neap-identities = a, b\n", 2, "expected names of connections"},
+	{"[feed a]\nalerts = no\n", 2, "expected on or off"},
 	{"[feed a]\ntype = vici\nsocket = unix:///x\n", 3, "absolute path of at most 107 bytes"},
 	{"[control]\nsocket = /" A100 A10 "\n", 2, "absolute path of at most 107 bytes"},
 	{"[control]\nsocket =\n", 2, "absolute path"},

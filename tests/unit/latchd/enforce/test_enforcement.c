@@ -294,13 +294,20 @@ static void load_without(const char *one, const char *other)
 	expect_loaded(object.skeleton->progs.gate_egress, true);
 	expect_loaded(object.skeleton->progs.watch_socket, true);
 	expect_loaded(object.skeleton->progs.watch_sa_add, true);
-	expect_loaded(object.skeleton->progs.option_get, false);
+	expect_loaded(object.skeleton->progs.option_get, strcmp(one, LATCH_ANSWER_PROGRAM) != 0);
+	expect_loaded(object.skeleton->progs.option_set, false);
 	expect_loaded(object.skeleton->progs.watch_datagram_abort, !other);
 	object_unpin(&object);
 	cr_expect_eq(entries(PINS_MAPS), 0);
 	object_release(&object);
 }
 
+Test(enforcement, a_program_for_wishes_that_the_kernel_refuses_costs_no_gate_and_no_answer)
+{
+	load_without(LATCH_WISH_PROGRAM, NULL);
+}
+
+/* No wish is taken without an answer to why it does not hold. */
 Test(enforcement, a_program_for_answers_that_the_kernel_refuses_costs_no_gate)
 {
 	load_without(LATCH_ANSWER_PROGRAM, NULL);

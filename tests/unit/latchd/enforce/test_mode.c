@@ -57,8 +57,23 @@ Test(mode, a_latch_from_before_a_word_was_lost_was_not_enforced_for_sure)
 	struct latch_settings lost = {0};
 
 	mode_begin(&lost, true, lost_at);
-	cr_expect(latch_was_audited(lost_at - 1, 0, lost.mode, lost.mode_since));
-	cr_expect_not(latch_was_audited(lost_at, 0, lost.mode, lost.mode_since));
+	cr_expect(latch_was_audited(lost_at - 1, 0, 0, lost.mode, lost.mode_since));
+	cr_expect_not(latch_was_audited(lost_at, 0, 0, lost.mode, lost.mode_since));
+}
+
+/* What an application wishes is enforced in each mode, from the wish on. */
+Test(mode, a_latch_of_a_wish_was_enforced_unless_it_began_before_the_wish)
+{
+	const __u8 wished = LATCH_RULE_WISHED;
+	struct latch latch = {.decided = 1};
+
+	cr_expect(latch_was_audited(5, 0, 0, 1, 1));
+	cr_expect_not(latch_was_audited(5, 0, wished, 1, 1));
+	cr_expect_not(latch_was_audited(5, 0, wished, 2, 9));
+	cr_expect(latch_was_audited(5, LATCH_UNPROVEN_AUDITED, wished, 1, 1));
+	cr_expect(latch_mode_passes_latch(1, &latch));
+	latch.rule_flags = wished;
+	cr_expect_not(latch_mode_passes_latch(1, &latch));
 }
 
 Test(mode, no_value_of_the_word_returns)

@@ -12,6 +12,7 @@
 #include <bpf/bpf.h>
 
 #include "latchd/maps/latch_control.h"
+#include "latchd/config/config_peer.h"
 #include "latchd/enforce/rules.h"
 
 #define LISTS 60
@@ -249,6 +250,38 @@ Test(rules, loading_the_same_rules_changes_nothing)
 	put_rules();
 	cr_expect(change.made);
 	cr_expect_eq(settings_now().rule_stamp, stamp + 1);
+}
+
+static void put_sets(__u32 half)
+{
+	struct latch_peer_sets sets = {.digest = config_peers_digest(&config)};
+
+	cr_assert_eq(bpf_map_update_elem(maps.peer_sets, &half, &sets, BPF_ANY), 0);
+}
+
+/* identities_prepare_sets() has written them. */
+Test(rules, other_sets_come_into_force_with_equal_rules)
+{
+	__u32 stamp;
+
+	config.rule_count = 1;
+	set_rule(0, LATCH_ACTION_OFF, 1);
+	put_rules();
+	stamp = settings_now().rule_stamp;
+	strcpy(config.peers[0].name, "web");
+	config.peer_count = 1;
+	put_sets((stamp + 1) & 1);
+	put_rules();
+	cr_expect(change.made);
+	cr_expect_eq(settings_now().rule_stamp, stamp + 1);
+	put_rules();
+	cr_expect_not(change.made);
+	strcpy(config.peers[0].name, "db");
+	put_sets(stamp & 1);
+	put_rules();
+	cr_expect(change.made);
+	cr_assert_eq(rules_undo(&maps, &change), 0);
+	cr_expect_eq(settings_now().rule_stamp, stamp + 3);
 }
 
 /* The old list stays in force while a new one is written, and after a failed start. */

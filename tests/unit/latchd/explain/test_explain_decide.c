@@ -71,6 +71,39 @@ Test(explain_decide, a_policy_without_an_sa_waits_for_the_key_manager)
 	cr_expect_eq(decide(LATCH_ACTION_AUTO), EXPLAIN_NOW_LATCHED);
 }
 
+Test(explain_decide, the_terms_of_the_rule_refuse_what_could_be_latched)
+{
+	policy(POLICY_PROTECT, POLICY_PROTECT);
+	sa(LATCH_SA_BOUND, 0, 1, true);
+	cr_expect_eq(decide(LATCH_ACTION_REQUIRE), EXPLAIN_NOW_LATCHED);
+	e.sas[0].refused = true;
+	cr_expect_eq(decide(LATCH_ACTION_REQUIRE), EXPLAIN_NOW_TERMS);
+	e.sas[0].sa.word.flags = LATCH_SA_CONTESTED;
+	cr_expect_eq(decide(LATCH_ACTION_REQUIRE), EXPLAIN_NOW_CONTESTED);
+}
+
+/* As a rule that requires a latch does; a rule that latches none takes no wish back. */
+Test(explain_decide, a_wish_of_the_application_requires_a_latch_whatever_the_rule_says)
+{
+	enum latch_action action;
+
+	e.wish = LATCH_WHY_PEER;
+	for (action = LATCH_ACTION_AUTO; action <= LATCH_ACTION_REQUIRE; action++) {
+		policy(POLICY_BYPASS, POLICY_BYPASS);
+		cr_expect_eq(decide(action), EXPLAIN_NOW_REQUIRED, "%d", action);
+		policy(POLICY_PROTECT, POLICY_PROTECT);
+		e.sa_count = 0;
+		sa(LATCH_SA_ORPHAN, 0, 1, true);
+		cr_expect_eq(decide(action), EXPLAIN_NOW_UNATTRIBUTED, "%d", action);
+		e.sas[0].sa.word.state = LATCH_SA_BOUND;
+		cr_expect_eq(decide(action), EXPLAIN_NOW_LATCHED, "%d", action);
+		e.sas[0].unwished = true;
+		cr_expect_eq(decide(action), EXPLAIN_NOW_WISH, "%d", action);
+		e.sas[0].sa.word.flags = LATCH_SA_CONTESTED;
+		cr_expect_eq(decide(action), EXPLAIN_NOW_CONTESTED, "%d", action);
+	}
+}
+
 Test(explain_decide, the_state_of_the_sa_decides)
 {
 	static const struct {

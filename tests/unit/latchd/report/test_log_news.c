@@ -155,6 +155,34 @@ Test(log_news, text_chosen_by_a_peer_is_escaped)
 	cr_expect_null(strchr(last_log, '\n'));
 }
 
+static uint16_t params_of_key(uint8_t key)
+{
+	struct latch_identity identity = {.auth = LATCH_AUTH_PUBKEY, .key_kind = LATCH_KEY_SPKI};
+	struct latch_params params = *identities_get_params(identities, params_c);
+	uint16_t index = 0;
+
+	strcpy(identity.id, "c.example");
+	identity.key[0] = key;
+	cr_assert_eq(identities_intern(identities, &identity, &params.peer_id), 0);
+	cr_assert_eq(identities_intern_params(identities, &params, &index), 0);
+	return index;
+}
+
+Test(log_news, S33_the_line_of_a_broken_latch_reports_another_key_of_the_same_peer)
+{
+	struct latch latch = latch_of_c();
+
+	latch.word.params = params_of_key(1);
+	publish((struct news){.kind = NEWS_LATCH_BROKEN,
+			      .cause = {.reason = LATCH_REASON_SA_CONFLICT,
+					.got = params_of_key(2)}},
+		latch);
+	expect_line(
+		LOG_LEVEL_WARN,
+		"latch ab broken (sa-conflict): " LATCHED_TO_C
+		"new SA belongs to \"c.example\" with another key, see latchctl --json monitor");
+}
+
 /* Text of length bytes that differ from those of another peer in the last one only. */
 static uint16_t params_of_long_id(char filler, size_t length, char last)
 {
@@ -418,6 +446,22 @@ Test(log_news, the_line_of_a_refusal_has_the_error_of_a_connect_that_did_not_end
 	publish_refused(-EPERM);
 	expect_line(LOG_LEVEL_WARN, "flow refused (required): " FLOW
 				    "; connect() not ended: Operation not permitted");
+}
+
+/* No rule explains it. */
+Test(log_news, the_line_of_a_refusal_names_the_wish_of_the_application)
+{
+	struct latch_event event = {
+		.type = LATCH_EVENT_REFUSED,
+		.flow = w_to_c(),
+		.direction = LATCH_DIRECTION_OUT,
+		.drop = LATCH_DROP_IDENTITY,
+		.wish = LATCH_WHY_PEER,
+	};
+
+	news_publish(&bus, &(struct news){.kind = NEWS_FLOW_REFUSED, .event = &event});
+	expect_line(LOG_LEVEL_WARN, "flow refused (identity, wish of the application: peer): " FLOW
+				    "; connect() ended");
 }
 
 /* ---- interfaces with SAs in another network namespace */

@@ -327,6 +327,91 @@ Test(report_explain, a_refused_connect_has_the_rule_and_the_missing_protection)
 		     "latchctl sa");
 }
 
+/* No rule requires the latch, and none would help. */
+static void expect_no_rule(void)
+{
+	cr_expect_null(strstr(text_at("cause.text"), "rule"), "%s", text_at("cause.text"));
+	cr_expect_null(strstr(text_at("next"), "rule"), "%s", text_at("next"));
+}
+
+Test(report_explain, what_an_application_requires_is_not_the_requirement_of_a_rule)
+{
+	e.found = EXPLAIN_REFUSED;
+	has_record(HISTORY_REFUSED, 0, 0);
+	e.record.packet.drop = LATCH_DROP_REQUIRED;
+	e.record.packet.wish = LATCH_WHY_REQUIRED;
+	expect_cause(
+		"required",
+		"its application requires a latch by setsockopt(), and its packet had no IPsec",
+		"protect this traffic");
+	expect_no_rule();
+	has_packet(LATCH_DROP_IDENTITY, LATCH_SA_BOUND, params_d);
+	e.record.packet.wish = LATCH_WHY_PEER;
+	expect_cause("identity", "(0x0000a1b2, of \"d.example\") does not fulfil that: peer",
+		     "latch(7)");
+	expect_no_rule();
+	e.record.packet.drop = LATCH_DROP_LATCHES_FULL;
+	expect_cause("latches-full", "the table of latches is full", "latches =");
+}
+
+static void expect_forecast(enum explain_now now, const char *code, const char *text)
+{
+	e.now = now;
+	write_document();
+	cr_expect_str_eq(text_at("now.code"), code);
+	cr_expect_str_eq(text_at("now.text"), text, "%s", text_at("now.text"));
+}
+
+/* A rule requires it, too: its change alone would not help. */
+Test(report_explain, the_forecast_names_the_wish_that_would_refuse_it)
+{
+	e.found = EXPLAIN_REFUSED;
+	has_record(HISTORY_REFUSED, 0, 0);
+	has_packet(LATCH_DROP_IDENTITY, LATCH_SA_BOUND, params_d);
+	e.rule = 0;
+	e.wish = LATCH_WHY_PEER;
+	expect_forecast(
+		EXPLAIN_NOW_REQUIRED, "required",
+		"refused (required): its application requires a latch by setsockopt(), and no "
+		"IPsec policy protects it");
+	e.sas[e.sa_count++] = (struct explain_sa){
+		.key = sa_key(), .sa = sa_of(LATCH_SA_BOUND, params_d, 0), .out = true};
+	e.now_sa = &e.sas[0];
+	expect_forecast(EXPLAIN_NOW_WISH, "not-wished",
+			"refused: SA 0x0000a1b2 is of \"d.example\", and does not fulfil what the "
+			"application of the refused connection expects by setsockopt(): peer");
+	expect_forecast(EXPLAIN_NOW_LATCHED, "latched",
+			"latched to \"d.example\", under SA 0x0000a1b2, if that fulfils what its "
+			"application expects by setsockopt()");
+	e.wish = LATCH_WHY_REQUIRED;
+	expect_forecast(EXPLAIN_NOW_LATCHED, "latched",
+			"latched to \"d.example\", under SA 0x0000a1b2");
+	e.sas[0].sa.word.state = LATCH_SA_ORPHAN;
+	expect_forecast(
+		EXPLAIN_NOW_UNATTRIBUTED, "sa-unattributed",
+		"refused (required): its application requires a latch by setsockopt(), and SA "
+		"0x0000a1b2 is orphan");
+	e.wish = 0;
+	expect_forecast(
+		EXPLAIN_NOW_UNATTRIBUTED, "sa-unattributed",
+		"refused (required): rule \"db\" requires a latch, and SA 0x0000a1b2 is orphan");
+}
+
+Test(report_explain, a_flow_that_the_terms_of_a_rule_refuse_names_the_rule_and_the_owner)
+{
+	e.found = EXPLAIN_REFUSED;
+	has_record(HISTORY_REFUSED, 0, 0);
+	strcpy(e.record.rule, "web");
+	has_packet(LATCH_DROP_IDENTITY, LATCH_SA_BOUND, params_d);
+	expect_cause(
+		"identity",
+		"rule \"web\" admits other peers only, and the SA of its packet (0x0000a1b2) is "
+		"of \"d.example\"",
+		"[peer] section");
+	has_packet(LATCH_DROP_QOP, LATCH_SA_BOUND, params_d);
+	expect_cause("qop", "rule \"web\" requires stronger encryption", "longer keys");
+}
+
 Test(report_explain, a_contested_connect_names_both_owners)
 {
 	e.found = EXPLAIN_REFUSED;
@@ -441,6 +526,10 @@ Test(report_explain, a_connection_that_would_not_be_latched_has_a_next_step)
 	expect_cause("none", "no latch, no socket and no record", "narrow its remote_ts");
 	e.now = EXPLAIN_NOW_UNATTRIBUTED;
 	expect_cause("none", "no latch, no socket and no record", "why an SA has no peer");
+	e.now = EXPLAIN_NOW_TERMS;
+	expect_cause("none", "no latch, no socket and no record", "[peer] section");
+	e.now = EXPLAIN_NOW_WISH;
+	expect_cause("none", "no latch, no socket and no record", "latch(7)");
 }
 
 Test(report_explain, a_name_chosen_by_a_peer_ends_no_quotation_and_no_document)
@@ -475,7 +564,15 @@ Test(report_explain, a_rule_has_its_words_of_latchd_conf)
 {
 	char text[RULE_TEXT_SIZE];
 
-	rule_text(text, &rules[0].rule);
+	struct latch_rule rule = {.action = LATCH_ACTION_REQUIRE,
+				  .local_port_last = 65535,
+				  .remote_port_last = 65535,
+				  .peer_set = 1,
+				  .min_encryption = 16};
+
+	rule_text(text, &rule, "web");
+	cr_expect_str_eq(text, "action require, peer web, min-encryption 128");
+	rule_text(text, &rules[0].rule, NULL);
 	cr_expect_str_eq(text, "action require, direction out, protocol tcp, remote 10.0.0.0/8, "
 			       "remote-port 5432-5433, disposition wait, errno timeout, "
 			       "on-policy-change protect");

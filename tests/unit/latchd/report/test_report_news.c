@@ -167,6 +167,18 @@ Test(report_news, kernel_events_of_refusals_name_reason_flow_and_rule)
 	expect_json("sa.spi", "\"0x0000a1b2\"");
 }
 
+Test(report_news, kernel_events_of_refusals_name_the_wish_that_does_not_hold)
+{
+	struct latch_event event = event_of(LATCH_EVENT_REFUSED);
+
+	event.rule = LATCH_RULE_NONE;
+	event.drop = LATCH_DROP_QOP;
+	event.wish = LATCH_WHY_QUALITY;
+	ring(&event);
+	expect_json("reason", "\"qop\"");
+	expect_json("wish", "\"quality\"");
+}
+
 Test(report_news, a_kernel_event_of_an_unknown_type_has_no_members)
 {
 	struct latch_event event = event_of((enum latch_event_type)77);

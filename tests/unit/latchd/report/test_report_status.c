@@ -158,7 +158,7 @@ Test(report_status, status_has_the_daemon_the_programs_and_the_numbers_by_state)
 	parse();
 	expect_keys(
 		"",
-		"schema daemon enforcement netns feeds rules latches attention notices sas drops counters events_lost "
+		"schema daemon enforcement netns feeds api rules latches attention notices sas drops counters events_lost "
 		"kernel");
 	expect_json("schema", "1");
 	expect_keys("daemon", "pid uptime_s version abi config");
@@ -499,9 +499,9 @@ Test(report_status, status_shows_the_state_of_every_feed)
 Test(report_status, status_sums_drops_and_counters_over_all_cpus)
 {
 	static const char *const reasons[] = {
-		"plaintext",	"sa-pending", "sa-unknown", "identity", "qop",
-		"ambiguous",	"nested",     "broken",	    "closed",	"conflict",
-		"latches-full", "malformed",  "required",   "merged",	"other-mode"};
+		"plaintext", "sa-pending", "sa-unknown", "identity", "qop",	     "ambiguous",
+		"nested",    "broken",	   "closed",	 "conflict", "latches-full", "malformed",
+		"required",  "merged",	   "other-mode", "contested"};
 	const struct latch_drop_count drops = {.egress = 3, .ingress = 5};
 	const __u64 seven = 7;
 	uint64_t cpus = (uint64_t)libbpf_num_possible_cpus();
@@ -524,7 +524,7 @@ Test(report_status, status_sums_drops_and_counters_over_all_cpus)
 				"unlatched_other latches_created slow_path xfrm_hooks "
 				"sas_over_quota sas_elsewhere datagrams_lost "
 				"unlatched_unserved unlatched_foreign audited audit_unmarked "
-				"elsewhere_foreign");
+				"elsewhere_foreign unlatched_tunnel");
 	snprintf(text, sizeof(text), "%llu", 7ULL * cpus);
 	expect_json("events_lost", text);
 	expect_json("counters.events_lost", text);
@@ -563,4 +563,20 @@ Test(report_status, a_configuration_that_wants_audit_under_enforcement_needs_att
 	source.wants_audit = false;
 	ask();
 	cr_expect_eq(attention("mode-differs", "mode"), 0);
+}
+
+Test(report_status, the_interface_of_applications_is_on_by_the_settings_in_force)
+{
+	struct latch_settings settings = {.answers = 1};
+	__u32 key = 0;
+
+	report_status(&w, &source);
+	parse();
+	expect_json("api", "{\"on\":false}");
+	cr_assert_eq(bpf_map_update_elem(maps.settings, &key, &settings, BPF_ANY), 0);
+	json_release(&w);
+	json_init(&w);
+	report_status(&w, &source);
+	parse();
+	expect_json("api", "{\"on\":true}");
 }

@@ -7,7 +7,8 @@ TestSuite(report_tables, .init = report_start, .fini = report_finish, .timeout =
 /* ---- list */
 
 #define LATCH_KEYS                                                                                 \
-	"id state direction netns proto local remote netns_name peer local_id connection params "  \
+	"id state direction netns proto local remote netns_name peer local_id connection tags "    \
+	"params "                                                                                  \
 	"sa reasons audited rule "                                                                 \
 	"disposition created since drops listener listens answer"
 #define QOP_KEYS "encr encr_bits integ integ_bits icv_bits esn replay_protection"
@@ -20,7 +21,8 @@ Test(report_tables, list_has_every_value_of_an_established_latch)
 	put_latch(&flow, &latch);
 	report_whole_list();
 	parse();
-	expect_keys("", "schema latches");
+	expect_keys("", "schema sets latches");
+	expect_json("sets", "[]");
 	expect_json("schema", "1");
 	expect_keys("latches.0", LATCH_KEYS);
 	expect_json("latches.0.id", "\"1f3\"");
@@ -33,6 +35,7 @@ Test(report_tables, list_has_every_value_of_an_established_latch)
 	expect_json("latches.0.peer", "{\"id\":\"c.example\",\"auth\":\"pubkey\"}");
 	expect_json("latches.0.local_id", "\"w.example\"");
 	expect_json("latches.0.connection", "\"x509\"");
+	expect_json("latches.0.tags", "[]");
 	expect_json("latches.0.params",
 		    "{\"ipsec\":\"esp\",\"mode\":\"transport\",\"encr\":\"rfc4106(gcm(aes))\","
 		    "\"encr_bits\":288,\"integ\":null,\"integ_bits\":0,\"icv_bits\":128,"
@@ -46,6 +49,28 @@ Test(report_tables, list_has_every_value_of_an_established_latch)
 	expect_json("latches.0.drops", "17");
 	expect_json("latches.0.listener", "null");
 	expect_json("latches.0.listens", "null");
+}
+
+Test(report_tables, R_2_7_a_peer_with_a_pinned_key_has_it_in_list)
+{
+	struct latch latch = latch_of(LATCH_STATE_ESTABLISHED, params_c, 0);
+	struct latch_params params = *identities_get_params(identities, params_c);
+	struct latch_identity identity = *identities_get(identities, params.peer_id);
+	struct latch_flow flow = w_to_c();
+	uint16_t index = 0;
+
+	identity.key_kind = LATCH_KEY_SPKI;
+	identity.key[0] = 0xc9;
+	identity.key[LATCH_KEY_SIZE - 1] = 1;
+	cr_assert_eq(identities_intern(identities, &identity, &params.peer_id), 0);
+	cr_assert_eq(identities_intern_params(identities, &params, &index), 0);
+	latch.word.params = index;
+	put_latch(&flow, &latch);
+	report_whole_list();
+	parse();
+	expect_json("latches.0.peer.key",
+		    "\"c90000000000000000000000000000000000000000000000000000000"
+		    "0000001\"");
 }
 
 Test(report_tables, list_names_the_rule_of_a_latch_while_its_rule_set_is_in_force)
@@ -138,7 +163,7 @@ Test(report_tables, list_without_latches_is_an_empty_array)
 {
 	report_whole_list();
 	parse();
-	expect_json("", "{\"schema\":1,\"latches\":[]}");
+	expect_json("", "{\"schema\":1,\"sets\":[],\"latches\":[]}");
 }
 
 Test(report_tables, unknown_values_are_null)
@@ -366,8 +391,8 @@ static void set_mode(uint32_t mode)
 
 #define PEER_C                                                                                           \
 	"\"peer\":{\"id\":\"c.example\",\"auth\":\"pubkey\"},\"local_id\":\"w.example\",\"connection\":" \
-	"\"x509\"}"
-#define NO_PEER "\"peer\":null,\"local_id\":null,\"connection\":null}"
+	"\"x509\",\"tags\":[]}"
+#define NO_PEER "\"peer\":null,\"local_id\":null,\"connection\":null,\"tags\":[]}"
 
 static void expect_answer(const struct latch_flow *flow, const struct latch *latch,
 			  const char *answer)
@@ -377,6 +402,55 @@ static void expect_answer(const struct latch_flow *flow, const struct latch *lat
 	parse();
 	expect_json("latches.0.answer", answer);
 	expect_json("latches.0.peer.id", "\"c.example\"");
+}
+
+/* c is of the sets web and roads; the configuration has another one between them. */
+static struct config three_sets(void)
+{
+	static struct config config = {
+		.peer_count = 3,
+		.peers = {{.name = "web", .class = LATCH_CLASS_PUBLIC_KEY, .has_terms = true},
+			  {.name = "db", .class = LATCH_CLASS_PUBLIC_KEY, .has_terms = true},
+			  {.name = "roads", .class = LATCH_CLASS_PSK, .connection = "x509"}},
+		.peer_term_count = 2,
+		.peer_terms = {{.peer = 0, .text = 0}, {.peer = 1, .text = 10}},
+		.peer_texts = "c.example\0d.example",
+	};
+
+	return config;
+}
+
+static struct config sets;
+
+Test(report_tables, list_has_the_tags_of_the_peer)
+{
+	struct latch latch = latch_of(LATCH_STATE_ESTABLISHED, params_c, 0);
+	struct latch_flow flow = w_to_c();
+
+	sets = three_sets();
+	identities_use_sets(identities, &sets);
+	latch.owner = LATCH_OWNER_SOCKET;
+	put_latch(&flow, &latch);
+	report_whole_list();
+	parse();
+	expect_json("latches.0.tags", "[\"web\",\"roads\"]");
+	expect_json("latches.0.answer.tags", "[\"web\",\"roads\"]");
+	expect_json("sets", "[\"web\",\"db\",\"roads\"]");
+}
+
+/* A LISTENER has a number of sockets in place of params. */
+Test(report_tables, what_has_no_proven_peer_has_no_tags)
+{
+	struct latch latch = latch_of(LATCH_STATE_LISTENER, params_c, 0);
+	struct latch_flow flow = w_to_c();
+
+	sets = three_sets();
+	identities_use_sets(identities, &sets);
+	put_latch(&flow, &latch);
+	report_whole_list();
+	parse();
+	expect_json("latches.0.tags", "[]");
+	expect_json("latches.0.answer.tags", "[]");
 }
 
 static struct latch owned_latch(enum latch_state state, uint8_t reasons)

@@ -95,3 +95,78 @@ Test(pairing, a_pair_that_has_ended_and_is_still_reported_is_no_news)
 	cr_expect_eq(manager()->left_out, 0);
 	expect_states(&two, LATCH_SA_BOUND);
 }
+
+/* D's pair is reported when its SAs are gone, and C's outbound SA has got D's former SPI. */
+static void report_late(struct feed_child *d, struct feed_child *c)
+{
+	struct latch_sa_key in, out;
+
+	*d = child_of("d.example", 3);
+	*c = child_of("c.example", 4);
+	c->spi_out = d->spi_out;
+	in = in_key(d, ns.cookie);
+	out = out_key(d, ns.cookie);
+	install_both(d);
+	delete_sa(&in);
+	delete_sa(&out);
+	install_both(c);
+	up(&charon, d);
+}
+
+static void list(const struct feed_child *child)
+{
+	sink->snapshot_begin(sink->context, &charon);
+	sink->child_up(sink->context, &charon, child, FEED_EVIDENCE_LIST);
+	sink->snapshot_end(sink->context, &charon);
+}
+
+Test(pairing, a_migrated_sa_gets_its_outbound_sa_from_a_pair_that_has_ended)
+{
+	struct feed_child d, c;
+	struct latch_sa_key in;
+
+	snapshot(&charon, &one, &two);
+	report_late(&d, &c);
+	in = in_key(&c, ns.cookie);
+	delete_sa(&in);
+	install_in(&c, ns.cookie);
+	list(&c);
+	list(&c);
+	expect_states(&c, LATCH_SA_BOUND);
+	cr_expect_eq(manager()->left_out, 0);
+}
+
+Test(pairing, a_migrated_sa_gets_its_outbound_sa_from_a_pair_of_a_charon_that_was_lost)
+{
+	struct feed_child d, c;
+	struct latch_sa_key in;
+
+	snapshot(&charon, &one, &two);
+	report_late(&d, &c);
+	set_feed_state(&charon, FEED_STATE_LOST);
+	in = in_key(&c, ns.cookie);
+	delete_sa(&in);
+	install_in(&c, ns.cookie);
+	list(&c);
+	list(&c);
+	expect_states(&c, LATCH_SA_BOUND);
+}
+
+/* D has ended its CHILD_SA, and its outbound SA is still in the kernel. */
+Test(pairing, an_outbound_sa_of_a_pair_that_has_ended_goes_to_no_other_peer)
+{
+	struct feed_child d = child_of("d.example", 3), c = child_of("c.example", 4);
+	struct latch_sa_key in = in_key(&d, ns.cookie);
+
+	snapshot(&charon, &one, &two);
+	install_and_report(&charon, &d);
+	delete_sa(&in);
+	snapshot(&charon, NULL, NULL);
+	cr_expect_eq(out_state(&d), LATCH_SA_DYING);
+	c.spi_out = d.spi_out;
+	install_in(&c, ns.cookie);
+	list(&c);
+	list(&c);
+	cr_expect_eq(out_state(&d), LATCH_SA_DYING);
+	cr_expect_gt(manager()->left_out, 0);
+}

@@ -122,6 +122,26 @@ Test(rebind, a_child_sa_keeps_its_authentication_class)
 	cr_expect_eq(identities_get(identities, params->peer_id)->auth, FEED_AUTH_PUBKEY);
 }
 
+/* Also when a latchd without its decisions reads another key from what charon has loaded. */
+Test(rebind, a_child_sa_keeps_the_key_of_its_peer)
+{
+	struct feed_child c = child_of("c.example", 1), again;
+	const struct latch_identity *peer;
+
+	c.peer_key.known = true;
+	c.peer_key.sha256[0] = 0xc9;
+	again = c;
+	again.peer_key.sha256[0] = 0x01;
+	install_and_report(&charon, &c);
+	lose_identities();
+	attribution_rebind(attribution);
+	up(&charon, &again);
+	peer = identities_get(identities,
+			      identities_get_params(identities, in_params(&c))->peer_id);
+	cr_expect_eq(peer->key_kind, LATCH_KEY_SPKI);
+	cr_expect_eq(peer->key[0], 0xc9);
+}
+
 /* What a lost key manager has reported may be out of date: its SAs wait for its next snapshot. */
 Test(rebind, sas_of_a_lost_key_manager_stay_pending_until_its_next_snapshot)
 {

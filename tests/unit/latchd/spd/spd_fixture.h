@@ -80,6 +80,7 @@ static void on_news(void *context, const struct news *news)
 	case NEWS_FEED_AWAY:
 	case NEWS_EVENTS_LOST:
 	case NEWS_MODE_CHANGED:
+	case NEWS_FOR_APPLICATION:
 		cr_expect_fail("the SPD watch publishes no news of kind %d", news->kind);
 		return;
 	}

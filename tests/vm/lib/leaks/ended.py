@@ -3,8 +3,8 @@
 from leaks.capture import LOCAL
 from leaks.packet import FIN, RST, TCP, parse
 
-# The events of an application have milliseconds. A packet of NFLOG has the time at which tcpdump
-# read it, which on a busy machine is later than what it caused.
+# The events of an application have milliseconds. A packet of NFLOG has the time at which the
+# capture read it, which on a busy machine is later than what it caused.
 EVENT_SECONDS = 0.001
 NFLOG_SECONDS = 0.25
 # Errors that only a segment from the network raises.

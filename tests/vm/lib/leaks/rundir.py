@@ -58,7 +58,7 @@ class RunDirectory:
                 if "%s-%s" % (kind, host) not in self.captures:
                     self.blind.append("no capture %s-%s was started" % (kind, host))
         for name in self.captures:
-            lost = LOST.search(self.text(name + ".tcpdump"))
+            lost = LOST.search(self.text(name + ".report"))
             if not lost:
                 self.blind.append("capture %s ended without a report" % name)
             elif int(lost.group(1)):

@@ -14,6 +14,7 @@
 
 #define DEPTH_MAX	128
 #define DIRECTORIES_MAX 20000
+#define ROOT_ID		1 /* of the root of the hierarchy: cgroup_setup_root() */
 
 static bool is_cgroup2(int fd)
 {
@@ -22,20 +23,26 @@ static bool is_cgroup2(int fd)
 	return !fstatfs(fd, &fs) && fs.f_type == CGROUP2_SUPER_MAGIC;
 }
 
-static int handle_id(int fd, const char *path, int flags, uint64_t *ret_id)
+static int handle_of(int fd, const char *path, int flags, uint64_t *ret_id, int *ret_mount)
 {
 	char buffer[sizeof(struct file_handle) + sizeof(*ret_id)]
 		__attribute__((aligned(__alignof__(struct file_handle))));
 	struct file_handle *handle = (struct file_handle *)buffer;
-	int mount_id;
 
 	handle->handle_bytes = sizeof(*ret_id);
-	if (name_to_handle_at(fd, path, handle, &mount_id, flags))
+	if (name_to_handle_at(fd, path, handle, ret_mount, flags))
 		return -errno;
 	if (handle->handle_bytes != sizeof(*ret_id))
 		return -EOPNOTSUPP;
 	memcpy(ret_id, handle->f_handle, sizeof(*ret_id));
 	return 0;
+}
+
+static int handle_id(int fd, const char *path, int flags, uint64_t *ret_id)
+{
+	int mount_id;
+
+	return handle_of(fd, path, flags, ret_id, &mount_id);
 }
 
 int cgroup_open(const char *path, uint64_t *ret_id)
@@ -75,6 +82,31 @@ int cgroup_is_within(int cgroup_fd, uint64_t id)
 		err = parent < 0 ? parent : 0;
 	}
 	return err;
+}
+
+/* The parent of a bind mount's root is where it is mounted. */
+int cgroup_level(int cgroup_fd)
+{
+	auto_close int fd = fcntl(cgroup_fd, F_DUPFD_CLOEXEC, 0);
+	int err = fd < 0 ? -errno : 0, level, mount_id, first = 0;
+	uint64_t id;
+
+	for (level = 0; !err && level < DEPTH_MAX && is_cgroup2(fd); level++) {
+		err = handle_of(fd, "", AT_EMPTY_PATH, &id, &mount_id);
+		first = level ? first : mount_id;
+		if (!err && mount_id != first)
+			break;
+		if (!err && id == ROOT_ID)
+			return level;
+		if (!err) {
+			int parent = open_parent(fd);
+
+			close(take_fd(&fd));
+			fd = parent;
+			err = parent < 0 ? parent : 0;
+		}
+	}
+	return err ? err : -EXDEV;
 }
 
 /* The root of the mounted hierarchy, by the path of a directory in it. */

@@ -17,6 +17,12 @@ int cgroup_open(const char *path, uint64_t *ret_id);
 int cgroup_is_within(int cgroup_fd, uint64_t id);
 
 /*
+ * How many levels the cgroup is below the root of the hierarchy. -EXDEV: the root is not in its
+ * mount, as in a cgroup namespace. Or another negative errno.
+ */
+int cgroup_level(int cgroup_fd);
+
+/*
  * Visits each directory of the hierarchy that the descriptor belongs to, as far as it is mounted
  * and can be read. Reads a limited number, since local users may own subtrees. 0; the visitor's
  * first other result; -E2BIG: there are more directories; or another negative errno.

@@ -96,23 +96,38 @@ void cgroup_programs_return(const struct cgroups *cgroups, struct cgroup *cgroup
 }
 
 /* A program may have latched a connection until its last run ended. */
-static bool has_ended(const struct cgroups *cgroups, struct cgroup *cgroup, int fd)
+static bool has_ended(struct cgroups *cgroups, struct cgroup *cgroup, int fd)
 {
 	program_runs_wait();
-	if (!cgroups_have_connections(cgroups)) {
+	if (!cgroup_is_needed(cgroups, cgroup)) {
 		log_info("enforce",
 			 "cgroup %s (id %" PRIu64 ") has no programs any more: no connection is "
-			 "latched",
+			 "latched, and no socket wishes one",
 			 cgroup->path, cgroup->id);
 		return true;
 	}
 	if (cgroup_programs_may_log(cgroup))
 		log_warn("enforce",
 			 "cgroup %s (id %" PRIu64 ") gets its programs again: a connection was "
-			 "latched while they were detached",
+			 "latched or wished while they were detached",
 			 cgroup->path, cgroup->id);
 	attach_former(cgroups, cgroup, fd);
 	return false;
+}
+
+/*
+ * Detaches the program that takes wishes first: an application may connect at once, by a wish that
+ * was accepted. cgroup_answers_begin() attaches it again, if the gates stay.
+ */
+static int end_wishes(const struct cgroups *cgroups, const struct cgroup *cgroup)
+{
+	struct links links;
+	int err = links_list(cgroups->object, LINKS_OF_ANSWERS, cgroup->id, cgroup->path, &links);
+
+	if (!err)
+		err = links_detach(&links);
+	program_runs_wait();
+	return err;
 }
 
 bool cgroup_programs_may_end(const struct cgroup *cgroup)
@@ -122,7 +137,7 @@ bool cgroup_programs_may_end(const struct cgroup *cgroup)
 	return fd >= 0;
 }
 
-bool cgroup_programs_end(const struct cgroups *cgroups, struct cgroup *cgroup)
+bool cgroup_programs_end(struct cgroups *cgroups, struct cgroup *cgroup)
 {
 	auto_close int fd = open_again(cgroup);
 	int err;
@@ -131,7 +146,11 @@ bool cgroup_programs_end(const struct cgroups *cgroups, struct cgroup *cgroup)
 		return true;
 	if (fd < 0)
 		return false;
-	err = links_detach(&cgroup->links);
+	err = end_wishes(cgroups, cgroup);
+	if (!err && cgroup_is_needed(cgroups, cgroup))
+		return false;
+	if (!err)
+		err = links_detach(&cgroup->links);
 	if (err)
 		cgroup_programs_log(cgroup, err, "cannot lose its programs", strerror(-err));
 	if (err && links_are_alive(&cgroup->links))

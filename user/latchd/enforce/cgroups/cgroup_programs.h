@@ -28,7 +28,7 @@ bool cgroup_programs_may_end(const struct cgroup *cgroup);
  * Detaches the programs, since no connection is latched. False: the former cgroup keeps its
  * programs, or has them again because a connection was latched meanwhile.
  */
-bool cgroup_programs_end(const struct cgroups *cgroups, struct cgroup *cgroup);
+bool cgroup_programs_end(struct cgroups *cgroups, struct cgroup *cgroup);
 
 /* Attaches the programs again to a cgroup that has lost them, if it can be opened. */
 void cgroup_programs_return(const struct cgroups *cgroups, struct cgroup *cgroup);

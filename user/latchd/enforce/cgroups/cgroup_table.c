@@ -5,9 +5,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/cleanup.h"
 #include "common/text.h"
 #include "latchd/enforce/cgroups/cgroup_paths.h"
 #include "latchd/maps/tables.h"
+#include "latchd/maps/wishes.h"
 
 struct cgroup *cgroup_table_add(struct cgroups *cgroups, const char *path, bool configured)
 {
@@ -90,7 +92,7 @@ const char *cgroup_name(const struct cgroup *cgroup)
 	return cgroup->path[0] ? cgroup->path : "of an unknown path";
 }
 
-/* ---- connections that need their gate */
+/* ---- connections, and wishes for the next ones, that need their gate */
 
 #define FOUND 1
 
@@ -111,7 +113,39 @@ static int find_connection(void *context, const struct latch_flow *flow, const s
 	return 0;
 }
 
-bool cgroups_have_connections(const struct cgroups *cgroups)
+_Static_assert(LATCH_WISH_COVERS == CONFIG_MAX_CGROUPS, "all configured cgroups");
+
+/* The path may lead by a link or another mount, or to another cgroup by now. */
+static bool may_be_deep(const struct cgroup *cgroup)
 {
-	return latches_walk(cgroups->maps, find_connection, NULL) != 0;
+	uint64_t id = 0;
+	auto_close int fd = cgroup_open(cgroup->path, &id);
+	int level = fd >= 0 && id == cgroup->id ? cgroup_level(fd) : -ENOENT;
+
+	return level < 0 || level >= LATCH_CGROUP_LEVELS;
+}
+
+/*
+ * A socket stays in the cgroup where it was made. Below a configured cgroup it has programs there,
+ * once this one loses them.
+ */
+static int find_wish(struct cgroups *cgroups, const struct cgroup *cgroup)
+{
+	struct latch_wish_search search = {.cgroup = cgroup->id, .is_deep = may_be_deep(cgroup)};
+	size_t i, used = 0;
+	int found;
+
+	for (i = 0; i < cgroups->count && used < LATCH_WISH_COVERS; i++)
+		if (cgroups->listed[i]->configured && cgroups->listed[i]->id)
+			search.covered[used++] = cgroups->listed[i]->id;
+	walk_pace_begin(&cgroups->searches);
+	found = wishes_find(cgroups->maps, &search);
+	walk_pace_end(&cgroups->searches);
+	return found;
+}
+
+bool cgroup_is_needed(struct cgroups *cgroups, const struct cgroup *cgroup)
+{
+	return latches_walk(cgroups->maps, find_connection, NULL) != 0 ||
+	       find_wish(cgroups, cgroup) != 0;
 }

@@ -11,6 +11,7 @@
 #include <stddef.h>
 
 #include "common/log_limit.h"
+#include "common/walk_pace.h"
 #include "latchd/config/config.h"
 #include "latchd/enforce/cgroups/cgroup_state.h"
 #include "latchd/enforce/links/links.h"
@@ -31,6 +32,7 @@ struct cgroup {
 		links;	/* the gates, then the program that answers applications, attached or not */
 	bool answers;	/* the program that answers applications was attached at the last check */
 	int unanswered; /* the negative errno in the log; 0 = none */
+	uint64_t turn;	/* of a former one that waits for a search; 0 = none */
 };
 
 struct cgroups {
@@ -41,7 +43,9 @@ struct cgroups {
 	struct cgroup *listed[LISTED_MAX]; /* the configured ones first */
 	/* Some cgroups with pins are not listed, for lack of a place. They keep their programs. */
 	bool unlisted;
-	uint64_t searched_ms; /* last search for unlisted ones, loop_now_ms(); 0 = never */
+	uint64_t searched_ms;	   /* last search for unlisted ones, loop_now_ms(); 0 = never */
+	struct walk_pace searches; /* for wishes that need former ones */
+	uint64_t turns;
 };
 
 /* NULL: the table is full, which is noted in unlisted, or out of memory. */
@@ -62,8 +66,11 @@ bool cgroup_has_programs(const struct cgroup *cgroup);
 const struct cgroup *cgroup_cover(const struct cgroups *cgroups, const struct cgroup *cgroup,
 				  int fd);
 
-/* True: some latch may need its gate, or the table cannot be read. */
-bool cgroups_have_connections(const struct cgroups *cgroups);
+/*
+ * True: some latch may need the programs of this cgroup, or the wish of a socket in it does, or the
+ * tables cannot be read.
+ */
+bool cgroup_is_needed(struct cgroups *cgroups, const struct cgroup *cgroup);
 
 /* The path, for messages. */
 const char *cgroup_name(const struct cgroup *cgroup);

@@ -213,14 +213,48 @@ static void retry_former(struct cgroups *cgroups, struct cgroup *cgroup)
 		cover_others(cgroups, cgroup);
 }
 
+/* ---- the pace of searches: local users choose how many sockets have wishes */
+
+static bool others_come_first(const struct cgroups *cgroups, const struct cgroup *cgroup)
+{
+	size_t i;
+
+	for (i = 0; i < cgroups->count; i++) {
+		const struct cgroup *other = cgroups->listed[i];
+
+		if (other->state == CGROUP_FORMER && other->turn &&
+		    (!cgroup->turn || other->turn < cgroup->turn))
+			return true;
+	}
+	return false;
+}
+
+/* A former cgroup that has to wait keeps its programs. Each gets its turn. */
+static bool may_search(struct cgroups *cgroups, struct cgroup *cgroup)
+{
+	if (walk_pace_wait_ms(&cgroups->searches) || others_come_first(cgroups, cgroup)) {
+		if (!cgroup->turn)
+			cgroup->turn = ++cgroups->turns;
+		return false;
+	}
+	cgroup->turn = 0;
+	return true;
+}
+
+static void end_if_needless(struct cgroups *cgroups, struct cgroup *cgroup)
+{
+	if (may_search(cgroups, cgroup) && !cgroup_is_needed(cgroups, cgroup))
+		end_former(cgroups, cgroup);
+}
+
 static void check_former(struct cgroups *cgroups, struct cgroup *cgroup)
 {
 	if (cgroup->state == CGROUP_FAILED)
 		retry_former(cgroups, cgroup);
 	if (cgroup->state == CGROUP_FORMER || cgroup->state == CGROUP_FAILED)
 		note_removed_former(cgroup);
-	if (cgroup->state == CGROUP_FORMER && !cgroups_have_connections(cgroups))
-		end_former(cgroups, cgroup);
+	if (cgroup->state == CGROUP_FORMER)
+		end_if_needless(cgroups, cgroup);
 	if (cgroup->state == CGROUP_COVERED)
 		cgroup->ending = !cgroup_programs_release(cgroups, cgroup);
 	if (cgroup->state == CGROUP_REMOVED)

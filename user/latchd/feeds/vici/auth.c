@@ -6,41 +6,12 @@
 #include <string.h>
 
 #include "common/text.h"
-
-struct vici_auth_entry {
-	struct vici_auth_entry *next;
-	char config_name[FEED_NAME_MAX];
-	enum feed_auth class;
-	struct vici_remote remote;
-	uint32_t listing; /* number of the last query that listed it; 0 = none */
-	bool known;
-	uint64_t known_at;    /* time of the query */
-	uint64_t outdated_at; /* answers to earlier queries do not count */
-};
-
-static struct vici_auth_entry **bucket_of(struct vici_auth *auth, const char *config_name)
-{
-	uint32_t hash = 2166136261u;
-
-	for (; *config_name; config_name++)
-		hash = (hash ^ (uint8_t)*config_name) * 16777619u;
-	return &auth->buckets[hash % VICI_AUTH_BUCKETS];
-}
-
-static struct vici_auth_entry *find_entry(const struct vici_auth *auth, const char *config_name)
-{
-	struct vici_auth_entry *entry;
-
-	entry = *bucket_of((struct vici_auth *)auth, config_name);
-	while (entry && strcmp(entry->config_name, config_name))
-		entry = entry->next;
-	return entry;
-}
+#include "latchd/feeds/vici/certificate.h"
 
 static int add_entry(struct vici_auth *auth, const char *config_name,
 		     struct vici_auth_entry **ret_entry)
 {
-	struct vici_auth_entry *entry, **bucket = bucket_of(auth, config_name);
+	struct vici_auth_entry *entry, **bucket = vici_auth_bucket(auth, config_name);
 
 	if (auth->entry_count == VICI_AUTH_ENTRIES_MAX)
 		return -E2BIG;
@@ -58,8 +29,15 @@ static int add_entry(struct vici_auth *auth, const char *config_name,
 static int find_or_add_entry(struct vici_auth *auth, const char *config_name,
 			     struct vici_auth_entry **ret_entry)
 {
-	*ret_entry = find_entry(auth, config_name);
+	*ret_entry = vici_auth_entry(auth, config_name);
 	return *ret_entry ? 0 : add_entry(auth, config_name, ret_entry);
+}
+
+static void free_remote(struct vici_remote *remote)
+{
+	free(remote->id);
+	free(remote->cert);
+	free(remote->local_cert);
 }
 
 void vici_auth_free(struct vici_auth *auth)
@@ -70,10 +48,13 @@ void vici_auth_free(struct vici_auth *auth)
 	for (i = 0; i < VICI_AUTH_BUCKETS; i++) {
 		while ((entry = auth->buckets[i])) {
 			auth->buckets[i] = entry->next;
-			free(entry->remote.id);
+			free_remote(&entry->remote);
+			free(entry->peer.name);
+			free(entry->local.name);
 			free(entry);
 		}
 	}
+	vici_keys_clear(&auth->keys);
 	*auth = (struct vici_auth){0};
 }
 
@@ -81,6 +62,8 @@ void vici_auth_listing_begin(struct vici_auth *auth, uint64_t queried_at)
 {
 	auth->listing++;
 	auth->listing_queried_at = queried_at;
+	auth->listing_pins = false;
+	vici_keys_clear(&auth->keys);
 }
 
 enum feed_auth vici_auth_class(struct vici_text text)
@@ -121,18 +104,20 @@ static enum feed_auth combine(enum feed_auth one, enum feed_auth other)
 	return weight(one) >= weight(other) ? one : other;
 }
 
-static bool is_remote_section(const struct vici_member *member)
+/* prefix: "remote-" or "local-" */
+static bool is_section(const struct vici_member *member, const char *prefix)
 {
-	static const char prefix[] = "remote-";
+	size_t length = strlen(prefix);
 
-	return member->kind == VICI_MEMBER_SECTION && member->name.length >= sizeof(prefix) &&
-	       !memcmp(member->name.at, prefix, sizeof(prefix) - 1);
+	return member->kind == VICI_MEMBER_SECTION && member->name.length > length &&
+	       !memcmp(member->name.at, prefix, length);
 }
 
 struct round {
 	enum feed_auth class;
 	struct vici_text id; /* at NULL: none */
 	size_t certs;
+	struct vici_text cert; /* the first one */
 };
 
 static struct round read_round(struct vici_span section)
@@ -147,7 +132,7 @@ static struct round read_round(struct vici_span section)
 		round.id = member.value;
 	if (vici_find(section, "certs", VICI_MEMBER_LIST, &member))
 		while (vici_item_next(&member.body, &cert) > 0)
-			round.certs++;
+			round.cert = round.certs++ ? round.cert : cert;
 	return round;
 }
 
@@ -156,7 +141,8 @@ static bool names_a_user(enum feed_auth class)
 	return class == FEED_AUTH_EAP || class == FEED_AUTH_XAUTH;
 }
 
-/* The loosest round decides over the names. One round with one listed certificate sets pinned. */
+/* The loosest round decides over the names. charon prints the identity of the last round, so its
+ * one listed certificate sets pinned. */
 static int add_round(struct vici_remote *remote, const struct round *round)
 {
 	char id[FEED_ID_MAX] = "";
@@ -165,16 +151,45 @@ static int add_round(struct vici_remote *remote, const struct round *round)
 	if (names_a_user(round->class))
 		return 0;
 	/* The peer may have any one of several listed keys. */
-	remote->pinned |= round->class == FEED_AUTH_PUBKEY && round->certs == 1;
+	remote->pinned = round->class == FEED_AUTH_PUBKEY && round->certs == 1;
 	if (!round->id.at || vici_text_copy(round->id, id, sizeof(id)))
 		id[0] = '\0';
 	names = vici_names_of(id);
 	if (names > remote->names)
 		remote->names = names;
-	/* charon prints the identity of the last round. */
 	free(remote->id);
 	remote->id = strdup(id);
 	return remote->id ? 0 : -ENOMEM;
+}
+
+/* Of another one no list of certificates could tell the key. */
+static bool is_readable(struct vici_text cert)
+{
+	char subject[FEED_ID_MAX];
+
+	return !vici_text_copy(cert, subject, sizeof(subject)) &&
+	       vici_subject_is_readable(subject, sizeof(subject));
+}
+
+/* The subject of the only certificate of an end that authenticates once, by a key. NULL: there is
+ * none, or no key can be known of it. 0 or -ENOMEM. */
+static int read_only_cert(struct vici_span config, const char *prefix, char **ret)
+{
+	struct round only = {.certs = 0}, round;
+	struct vici_member member;
+	size_t rounds = 0;
+
+	while (vici_member_next(&config, &member) > 0) {
+		if (!is_section(&member, prefix))
+			continue;
+		round = read_round(member.body);
+		only = rounds++ ? only : round;
+	}
+	if (rounds != 1 || only.class != FEED_AUTH_PUBKEY || only.certs != 1 ||
+	    !is_readable(only.cert))
+		return 0;
+	*ret = strndup(only.cert.at, only.cert.length);
+	return *ret ? 0 : -ENOMEM;
 }
 
 static int read_rounds(struct vici_span config, enum feed_auth *class, struct vici_remote *remote)
@@ -186,7 +201,7 @@ static int read_rounds(struct vici_span config, enum feed_auth *class, struct vi
 
 	*class = FEED_AUTH_UNKNOWN;
 	while (!err && vici_member_next(&config, &member) > 0) {
-		if (!is_remote_section(&member))
+		if (!is_section(&member, "remote-"))
 			continue;
 		round = read_round(member.body);
 		*class = first ? round.class : combine(*class, round.class);
@@ -194,6 +209,11 @@ static int read_rounds(struct vici_span config, enum feed_auth *class, struct vi
 		err = add_round(remote, &round);
 	}
 	return err;
+}
+
+static bool is_same_text(const char *one, const char *other)
+{
+	return one && other ? !strcmp(one, other) : one == other;
 }
 
 /* An event does not distinguish two configurations of one name: the weaker class counts, and
@@ -212,11 +232,16 @@ static int note_config(struct vici_auth *auth, const char *config_name, enum fee
 		remote->names = VICI_NAMES_ANY;
 		remote->pinned = false;
 		remote->traps = remote->traps || entry->remote.traps;
+		free(remote->cert);
+		remote->cert = NULL;
 	}
 	entry->class = class;
-	free(entry->remote.id);
+	entry->decided = entry->decided && is_same_text(remote->cert, entry->remote.cert) &&
+			 is_same_text(remote->local_cert, entry->remote.local_cert);
+	free_remote(&entry->remote);
 	entry->remote = *remote;
-	remote->id = NULL;
+	*remote = (struct vici_remote){0};
+	auth->listing_pins = auth->listing_pins || entry->remote.cert;
 	entry->listing = auth->listing;
 	entry->known = true;
 	entry->known_at = auth->listing_queried_at;
@@ -263,8 +288,12 @@ static int read_config(struct vici_auth *auth, const char *config_name, struct v
 
 	err = read_rounds(config, &class, &remote);
 	if (!err)
+		err = read_only_cert(config, "remote-", &remote.cert);
+	if (!err)
+		err = read_only_cert(config, "local-", &remote.local_cert);
+	if (!err)
 		err = note_config(auth, config_name, class, &remote);
-	free(remote.id);
+	free_remote(&remote);
 	return err;
 }
 
@@ -316,7 +345,7 @@ int vici_auth_outdate(struct vici_auth *auth, const char *config_name, uint64_t 
 
 bool vici_auth_find(const struct vici_auth *auth, const char *config_name, enum feed_auth *class)
 {
-	const struct vici_auth_entry *entry = find_entry(auth, config_name);
+	const struct vici_auth_entry *entry = vici_auth_entry(auth, config_name);
 
 	if (!entry || !entry->known || entry->known_at < entry->outdated_at)
 		return false;
@@ -327,7 +356,7 @@ bool vici_auth_find(const struct vici_auth *auth, const char *config_name, enum 
 bool vici_auth_remote(const struct vici_auth *auth, const char *config_name, uint64_t since,
 		      const struct vici_remote **ret_remote)
 {
-	const struct vici_auth_entry *entry = find_entry(auth, config_name);
+	const struct vici_auth_entry *entry = vici_auth_entry(auth, config_name);
 
 	if (!entry || !entry->known || entry->known_at < since)
 		return false;
@@ -338,7 +367,8 @@ bool vici_auth_remote(const struct vici_auth *auth, const char *config_name, uin
 void vici_auth_each_trap(const struct vici_auth *auth, const char *config_name,
 			 void (*each)(void *context, const char *config_name), void *context)
 {
-	const struct vici_auth_entry *entry = config_name ? find_entry(auth, config_name) : NULL;
+	const struct vici_auth_entry *entry =
+		config_name ? vici_auth_entry(auth, config_name) : NULL;
 	size_t i;
 
 	if (entry && entry->remote.traps)

@@ -12,20 +12,9 @@
 #include <stdint.h>
 
 #include "latchd/feeds/feed.h"
+#include "latchd/feeds/vici/auth_parts.h"
 #include "latchd/feeds/vici/message.h"
 #include "latchd/feeds/vici/proof.h"
-
-#define VICI_AUTH_BUCKETS     256
-#define VICI_AUTH_ENTRIES_MAX 65536
-
-struct vici_auth_entry;
-
-struct vici_auth { /* zeroed before first use */
-	struct vici_auth_entry *buckets[VICI_AUTH_BUCKETS];
-	uint32_t entry_count;
-	uint32_t listing; /* number of the list-conns query that is being answered */
-	uint64_t listing_queried_at;
-};
 
 void vici_auth_free(struct vici_auth *auth);
 

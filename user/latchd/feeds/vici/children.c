@@ -167,14 +167,15 @@ bool vici_ike_sa_is_set_up(const struct vici_ike_sa *ike_sa)
 	return vici_ike_sa_is_established(ike_sa) || vici_text_is(ike_sa->state, "REKEYED");
 }
 
-static bool contains(struct vici_span list, const char *item)
+/* item: NULL: any. */
+static size_t count_of(struct vici_span list, const char *item)
 {
 	struct vici_text text;
+	size_t count = 0;
 
 	while (vici_item_next(&list, &text) > 0)
-		if (vici_text_is(text, item))
-			return true;
-	return false;
+		count += !item || vici_text_is(text, item);
+	return count;
 }
 
 /*
@@ -190,22 +191,53 @@ static bool may_have_crossed(const struct vici_ike_sa *ike_sa)
 }
 
 /*
- * charon reports no cause; state and tasks show it. An IKE_SA that is deleted in good order is
- * DELETING. After a forced delete (as when charon exits) it has IKE_DELETE queued behind an
- * exchange. A passive task is a request of the peer, which is therefore up. Otherwise an IKE_SA
- * with an active task ended because the peer did not answer. One without an active task ended
+ * A passive task is a request of the peer, which is therefore up. Otherwise an IKE_SA with an
+ * active task ended because the peer did not answer, unless alerts exclude that. Any other ended
  * because the same peer sent INITIAL_CONTACT, or a message that charon could not parse. An IKEv1 SA
  * ends without tasks for too many causes.
  */
-enum feed_down_cause vici_ike_sa_down_cause(const struct vici_ike_sa *ike_sa)
+static enum feed_down_cause cause_from_tasks(const struct vici_ike_sa *ike_sa, bool may_be_dead)
 {
-	if (!vici_ike_sa_is_established(ike_sa) || vici_text_is(ike_sa->version, "1") ||
-	    ike_sa->tasks_passive.length || contains(ike_sa->tasks_queued, "IKE_DELETE") ||
+	if (vici_text_is(ike_sa->version, "1") || ike_sa->tasks_passive.length ||
 	    may_have_crossed(ike_sa))
 		return FEED_DOWN_ORDERLY;
 	if (ike_sa->tasks_active.length)
-		return FEED_DOWN_PEER_DEAD;
+		return may_be_dead ? FEED_DOWN_PEER_DEAD : FEED_DOWN_PEER_REBOOTED;
 	return ike_sa->tasks_queued.length ? FEED_DOWN_ORDERLY : FEED_DOWN_PEER_REBOOTED;
+}
+
+/* An IKEv1 exchange that a live peer does not complete ends its IKE_SA, too (task_manager_v1.c).
+ * The timeout of DPD is no exchange. */
+static enum feed_down_cause cause_from_timeout(const struct vici_ike_sa *ike_sa)
+{
+	size_t active = count_of(ike_sa->tasks_active, NULL);
+	bool exchanges = ike_sa->tasks_passive.length ||
+			 count_of(ike_sa->tasks_active, "ISAKMP_DPD") < active;
+
+	return vici_text_is(ike_sa->version, "1") && exchanges ? FEED_DOWN_ORDERLY
+							       : FEED_DOWN_PEER_DEAD;
+}
+
+/*
+ * An IKE_SA that is deleted in good order is DELETING, even if the peer does not answer. After a
+ * forced delete (as when charon exits) it has IKE_DELETE queued behind an exchange.
+ */
+enum feed_down_cause vici_ike_sa_down_cause(const struct vici_ike_sa *ike_sa,
+					    enum vici_named_cause named)
+{
+	if (!vici_ike_sa_is_established(ike_sa) || count_of(ike_sa->tasks_queued, "IKE_DELETE"))
+		return FEED_DOWN_ORDERLY;
+	switch (named) {
+	case VICI_NAMED_TIMEOUT:
+		return cause_from_timeout(ike_sa);
+	case VICI_NAMED_REPLACED:
+		return FEED_DOWN_ORDERLY;
+	case VICI_NAMED_NO_TIMEOUT:
+		return cause_from_tasks(ike_sa, false);
+	case VICI_NAMED_NOTHING:
+		break;
+	}
+	return cause_from_tasks(ike_sa, true);
 }
 
 int vici_child_next(struct vici_span *children, enum vici_children_form form,

@@ -37,11 +37,20 @@ int vici_ike_sa_next(struct vici_span *message, struct vici_ike_sa *ike_sa);
 int vici_ike_rekey_next(struct vici_span *message, struct vici_ike_sa *old,
 			struct vici_ike_sa *new);
 
+/* What charon's alerts say of the end of an IKE_SA, see alerts.h. */
+enum vici_named_cause {
+	VICI_NAMED_NOTHING,    /* charon sends no alerts, or they do not say it */
+	VICI_NAMED_NO_TIMEOUT, /* charon has not waited in vain for an answer of the peer */
+	VICI_NAMED_TIMEOUT,    /* the peer has not answered */
+	VICI_NAMED_REPLACED,   /* the peer has authenticated again */
+};
+
 /*
  * The cause of an ike-updown event that reports the IKE_SA as down.
  * PEER_REBOOTED is only a possibility until ended_ike_sas.h has its proof.
  */
-enum feed_down_cause vici_ike_sa_down_cause(const struct vici_ike_sa *ike_sa);
+enum feed_down_cause vici_ike_sa_down_cause(const struct vici_ike_sa *ike_sa,
+					    enum vici_named_cause named);
 
 /* The IKE_SA is neither in negotiation, nor replaced, nor being deleted. */
 bool vici_ike_sa_is_established(const struct vici_ike_sa *ike_sa);

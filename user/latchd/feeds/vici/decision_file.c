@@ -63,14 +63,39 @@ static bool read_key(FILE *stream, struct keyed_hash_key *key)
 	       sscanf(line, "key %" SCNx64 " %" SCNx64 "\n", &key->word[0], &key->word[1]) == 2;
 }
 
+/* "-", or the key in hexadecimal digits. */
+static bool parse_key(const char *text, struct feed_key *ret)
+{
+	size_t i;
+
+	*ret = (struct feed_key){.known = strspn(text, "0123456789abcdef") == 2 * FEED_KEY_SIZE};
+	for (i = 0; ret->known && i < FEED_KEY_SIZE; i++)
+		if (sscanf(text + 2 * i, "%2hhx", &ret->sha256[i]) != 1)
+			return false;
+	return ret->known || !strcmp(text, "-");
+}
+
+/* Behind the other members, unless both are unknown. */
+static bool parse_keys(const char *text, struct vici_decision *decision)
+{
+	char peer[2 * FEED_KEY_SIZE + 1], local[2 * FEED_KEY_SIZE + 1];
+
+	decision->peer_key = decision->local_key = (struct feed_key){0};
+	if (*text == '\n')
+		return true;
+	return sscanf(text, " %64[0-9a-f-] %64[0-9a-f-]\n", peer, local) == 2 &&
+	       parse_key(peer, &decision->peer_key) && parse_key(local, &decision->local_key);
+}
+
 static bool parse_decision(const char *line, uint32_t *ike_unique_id,
 			   struct vici_decision *decision)
 {
 	unsigned int proof, class;
+	int read = 0;
 
-	if (sscanf(line, "ike-sa %" SCNu32 " %u %u %" SCNx64 " %" SCNx64 "\n", ike_unique_id,
-		   &proof, &class, &decision->connection, &decision->peer) != 5 ||
-	    proof > VICI_PROOF_LAST || class > FEED_AUTH_NULL)
+	if (sscanf(line, "ike-sa %" SCNu32 " %u %u %" SCNx64 " %" SCNx64 "%n", ike_unique_id,
+		   &proof, &class, &decision->connection, &decision->peer, &read) != 5 ||
+	    proof > VICI_PROOF_LAST || class > FEED_AUTH_NULL || !parse_keys(line + read, decision))
 		return false;
 	decision->proof = (enum vici_proof)proof;
 	decision->class = (enum feed_auth) class;
@@ -119,7 +144,7 @@ static int read_earlier(const struct vici_decision_file *file, struct vici_memor
 {
 	auto_fclose FILE *stream = NULL;
 	struct keyed_hash_key key;
-	char line[128];
+	char line[256];
 	int err = open_earlier(file->path, &stream);
 
 	if (err || !stream)
@@ -135,14 +160,33 @@ static int read_earlier(const struct vici_decision_file *file, struct vici_memor
 
 /* ---- writing */
 
+static void write_key(FILE *stream, const struct feed_key *key)
+{
+	size_t i;
+
+	fputs(key->known ? " " : " -", stream);
+	for (i = 0; key->known && i < FEED_KEY_SIZE; i++)
+		fprintf(stream, "%02x", key->sha256[i]);
+}
+
+static void write_keys(FILE *stream, const struct vici_decision *decision)
+{
+	if (!decision->peer_key.known && !decision->local_key.known)
+		return;
+	write_key(stream, &decision->peer_key);
+	write_key(stream, &decision->local_key);
+}
+
 static void write_decision(void *context, uint32_t ike_unique_id,
 			   const struct vici_decision *decision)
 {
 	struct vici_decision_file *file = context;
 
-	fprintf(file->file, "ike-sa %" PRIu32 " %u %u %" PRIx64 " %" PRIx64 "\n", ike_unique_id,
+	fprintf(file->file, "ike-sa %" PRIu32 " %u %u %" PRIx64 " %" PRIx64, ike_unique_id,
 		(unsigned int)decision->proof, (unsigned int)decision->class, decision->connection,
 		decision->peer);
+	write_keys(file->file, decision);
+	fputc('\n', file->file);
 	file->lines++;
 }
 

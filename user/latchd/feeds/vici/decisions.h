@@ -33,6 +33,7 @@ struct vici_decision {
 	enum vici_proof proof;
 	enum feed_auth class;
 	uint64_t connection, peer;
+	struct feed_key peer_key, local_key; /* of the connection under which the peer came */
 };
 
 struct vici_decisions { /* zeroed before first use */

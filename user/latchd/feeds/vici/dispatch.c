@@ -5,7 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/log.h"
 #include "common/text.h"
 #include "latchd/feeds/vici/children.h"
 
@@ -44,7 +43,8 @@ void vici_dispatch_reset(struct vici_dispatch *dispatch)
 	dispatch->received = dispatch->finder.handling = 0;
 	dispatch->finder.synced = false;
 	vici_ended_reset(&dispatch->ended);
-	dispatch->refusal_count = 0;
+	vici_alerts_reset(&dispatch->alerts);
+	dispatch->refusals.count = 0;
 }
 
 static int hold(struct vici_dispatch *dispatch, const struct arrival *arrival)
@@ -67,28 +67,6 @@ static int hold(struct vici_dispatch *dispatch, const struct arrival *arrival)
 	dispatch->held_tail = &held->next;
 	dispatch->held_bytes += size;
 	return 0;
-}
-
-/* Once per child, and bounded: the peers choose the number of children. */
-static void log_refusal(struct vici_dispatch *dispatch, const struct vici_ike_sa *ike_sa,
-			const struct feed_child *child, const char *reason)
-{
-	char config_name[FEED_NAME_MAX] = "?";
-	size_t i;
-
-	for (i = 0; i < dispatch->refusal_count; i++)
-		if (dispatch->refusals[i] == child->child_unique_id)
-			return;
-	if (dispatch->refusal_count == VICI_REFUSALS_MAX)
-		return;
-	dispatch->refusals[dispatch->refusal_count++] = child->child_unique_id;
-	vici_text_copy(ike_sa->config_name, config_name, sizeof(config_name));
-	log_warn("vici",
-		 "child_sa %u refused (%s): connection %s of feed %s; its SAs stay unattributed%s",
-		 child->child_unique_id, reason, config_name, dispatch->feed->name,
-		 dispatch->refusal_count == VICI_REFUSALS_MAX
-			 ? "; further refusals are not logged until the next connection"
-			 : "");
 }
 
 static bool is_up(struct vici_span message)
@@ -120,7 +98,8 @@ static void refuse(struct vici_dispatch *dispatch, const struct vici_ike_sa *ike
 {
 	const struct feed_sink *sink = dispatch->feed->sink;
 
-	log_refusal(dispatch, ike_sa, child, refusal->reason);
+	vici_log_refusal(&dispatch->refusals, dispatch->feed->name, ike_sa->config_name,
+			 child->child_unique_id, refusal->reason);
 	if (child->ipsec_protocol && child->spi_in && child->spi_out)
 		sink->child_refused(sink->context, dispatch->feed, child, refusal);
 }
@@ -136,6 +115,9 @@ static void handle_child(struct vici_dispatch *dispatch, const struct vici_ike_s
 	switch (vici_child_read(ike_sa, section, &child, &refusal.reason)) {
 	case VICI_CHILD_OK:
 		child.peer_auth = finding->class;
+		child.peer_is_host = finding->is_host;
+		child.peer_key = finding->peer_key;
+		child.local_key = finding->local_key;
 		refusal.reason = finding->unproven;
 		if (walk->evidence && finding->unproven)
 			refuse(dispatch, ike_sa, &child, &refusal);
@@ -209,28 +191,35 @@ static void report_peer_down(void *context, const struct feed_peer *peer,
 	sink->peer_down(sink->context, dispatch->feed, peer, cause);
 }
 
-static int report_down(struct vici_dispatch *dispatch, const struct vici_ike_sa *ike_sa)
+static int report_down(struct vici_dispatch *dispatch, const struct vici_ike_sa *ike_sa,
+		       uint64_t number)
 {
-	enum feed_down_cause cause = vici_ike_sa_down_cause(ike_sa);
+	enum vici_named_cause named;
+	enum feed_down_cause cause;
 	struct feed_peer peer;
 	int err;
 
 	err = vici_find_peer(&dispatch->finder, ike_sa, &peer);
+	if (err && err != -ENOENT)
+		return err;
+	named = vici_alerts_take(&dispatch->alerts, ike_sa, number);
 	if (err)
-		return err == -ENOENT ? 0 : err;
+		return 0;
+	cause = vici_ike_sa_down_cause(ike_sa, named);
 	vici_ended_add(&dispatch->ended, &peer, cause == FEED_DOWN_PEER_REBOOTED);
 	report_peer_down(dispatch, &peer,
 			 cause == FEED_DOWN_PEER_REBOOTED ? FEED_DOWN_ORDERLY : cause);
 	return 0;
 }
 
-static int handle_peer_down(struct vici_dispatch *dispatch, const struct vici_ike_sa *ike_sa)
+static int handle_peer_down(struct vici_dispatch *dispatch, const struct vici_ike_sa *ike_sa,
+			    uint64_t number)
 {
 	/* The IKE_SA may have been the last one without proof. Only one that this host began causes
 	 * a list, because a gateway's peers choose how often theirs end. */
 	if (ike_sa->initiator.at && vici_note_ended(&dispatch->finder, ike_sa))
 		dispatch->owner->resync_soon(dispatch->context);
-	return report_down(dispatch, ike_sa);
+	return report_down(dispatch, ike_sa, number);
 }
 
 static int handle_peer_up(struct vici_dispatch *dispatch, const struct vici_ike_sa *ike_sa,
@@ -266,8 +255,9 @@ static int handle_ike_updown(struct vici_dispatch *dispatch, const struct arriva
 	int err = 0, more = 0;
 
 	while (!err && (more = vici_ike_sa_next(&message, &ike_sa)) > 0)
-		err = is_up(arrival->message) ? handle_peer_up(dispatch, &ike_sa, arrival->number)
-					      : handle_peer_down(dispatch, &ike_sa);
+		err = is_up(arrival->message)
+			      ? handle_peer_up(dispatch, &ike_sa, arrival->number)
+			      : handle_peer_down(dispatch, &ike_sa, arrival->number);
 	return err ? err : more;
 }
 
@@ -439,6 +429,8 @@ static int handle(struct vici_dispatch *dispatch, const struct arrival *arrival)
 		return handle_ike_rekey(dispatch, arrival->message);
 	case VICI_MESSAGE_IKE_UPDATE:
 		return handle_ike_update(dispatch, arrival->message);
+	case VICI_MESSAGE_ALERT:
+		return 0;
 	case VICI_MESSAGE_SNAPSHOT_END:
 		if (vici_finder_sweep(&dispatch->finder))
 			dispatch->owner->resync_soon(dispatch->context);
@@ -457,14 +449,26 @@ static void note_rekeys(struct vici_dispatch *dispatch, struct vici_span message
 		vici_note_rekey(&dispatch->finder, &old, &new);
 }
 
+void vici_dispatch_alerts_complete(struct vici_dispatch *dispatch)
+{
+	vici_alerts_complete(&dispatch->alerts, dispatch->received);
+}
+
 int vici_dispatch_message(struct vici_dispatch *dispatch, enum vici_message_kind kind,
 			  struct vici_span message)
 {
 	struct arrival arrival = {kind, ++dispatch->received, message};
 	int err = -EAGAIN;
 
+	/* Never waits: any host can cause alerts, as many as it likes. */
+	if (kind == VICI_MESSAGE_ALERT) {
+		vici_alerts_note(&dispatch->alerts, message);
+		return 0;
+	}
 	if (kind == VICI_MESSAGE_IKE_REKEY)
 		note_rekeys(dispatch, message);
+	if (kind == VICI_MESSAGE_IKE_UPDOWN && !is_up(message))
+		vici_alerts_note_down(&dispatch->alerts, message);
 	if (!dispatch->querying)
 		err = handle(dispatch, &arrival);
 	return err == -EAGAIN ? hold(dispatch, &arrival) : err;

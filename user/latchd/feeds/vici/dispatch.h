@@ -12,13 +12,14 @@
 #include <stdint.h>
 
 #include "latchd/feeds/feed.h"
+#include "latchd/feeds/vici/alerts.h"
 #include "latchd/feeds/vici/auth.h"
 #include "latchd/feeds/vici/ended_ike_sas.h"
 #include "latchd/feeds/vici/finding.h"
 #include "latchd/feeds/vici/message.h"
+#include "latchd/feeds/vici/refusal_log.h"
 
 #define VICI_HELD_BYTES_MAX ((size_t)16 * 1024 * 1024)
-#define VICI_REFUSALS_MAX   64
 
 enum vici_message_kind {
 	VICI_MESSAGE_IKE_UPDOWN,
@@ -26,6 +27,7 @@ enum vici_message_kind {
 	VICI_MESSAGE_IKE_REKEY,
 	VICI_MESSAGE_CHILD_REKEY,
 	VICI_MESSAGE_IKE_UPDATE,
+	VICI_MESSAGE_ALERT,
 	VICI_MESSAGE_LIST_SA,
 	VICI_MESSAGE_SNAPSHOT_END, /* not a message of charon: the answer to list-sas is complete */
 };
@@ -55,8 +57,8 @@ struct vici_dispatch {
 	struct vici_held *held, **held_tail;
 	size_t held_bytes, held_bytes_max;
 	struct vici_ended_ike_sas ended;
-	uint32_t refusals[VICI_REFUSALS_MAX]; /* unique ids of the children logged as refused */
-	size_t refusal_count;
+	struct vici_alerts alerts;
+	struct vici_refusal_log refusals;
 };
 
 void vici_dispatch_init(struct vici_dispatch *dispatch, struct feed *feed,
@@ -67,6 +69,9 @@ void vici_dispatch_reset(struct vici_dispatch *dispatch);
 
 /* The owner is about to query all configurations. All messages wait for the answer. */
 void vici_dispatch_query_begin(struct vici_dispatch *dispatch);
+
+/* charon sends alerts, and every event that it is asked for, from here on. */
+void vici_dispatch_alerts_complete(struct vici_dispatch *dispatch);
 
 /*
  * Handles a checked message, or copies it to wait. 0; -ENOBUFS when too many bytes

@@ -259,6 +259,8 @@ static int decide(struct vici_finder *finder, const struct vici_ike_sa *ike_sa,
 		return finder->query(finder->context, peer->config_name);
 	decision->proof =
 		vici_stated_proof(vici_remote_proof(remote, peer->id), &finder->statements);
+	decision->peer_key = remote->key;
+	decision->local_key = remote->local_key;
 	if (is_unproven(ike_sa, decision) && vici_ike_sa_is_set_up(ike_sa))
 		note_unproven(finder, remote, decision);
 	else if (may_continue(finder, ike_sa, decision->connection))
@@ -298,6 +300,15 @@ static enum vici_proof noted_proof(struct vici_finder *finder, uint32_t ike_uniq
 							      : decision->proof;
 }
 
+/* Without a kept decision a later report may find other keys. */
+static void tell_keys(const struct vici_decision *decision, struct vici_finding *finding)
+{
+	if (!vici_is_proof(decision->proof))
+		return;
+	finding->peer_key = decision->peer_key;
+	finding->local_key = decision->local_key;
+}
+
 static int find_new(struct vici_finder *finder, const struct vici_ike_sa *ike_sa,
 		    const struct feed_peer *peer, struct vici_finding *finding)
 {
@@ -314,8 +325,10 @@ static int find_new(struct vici_finder *finder, const struct vici_ike_sa *ike_sa
 	if (finding->authenticated && decision.proof != VICI_UNPROVEN_UNNOTED)
 		decision.proof = noted_proof(finder, peer->ike_unique_id, &decision);
 	finding->decided = finding->authenticated && vici_proof_is_decided(decision.proof);
+	tell_keys(&decision, finding);
 	finding->unproven =
 		vici_identity_unproven(ike_sa, peer, &finder->statements, decision.proof);
+	finding->is_host = vici_identity_is_host(ike_sa, peer, decision.proof);
 	return 0;
 }
 
@@ -391,8 +404,10 @@ int vici_find_finding(struct vici_finder *finder, const struct vici_ike_sa *ike_
 		return find_new(finder, ike_sa, &peer, finding);
 	finding->authenticated = true;
 	finding->decided = vici_proof_is_decided(decision->proof);
+	tell_keys(decision, finding);
 	finding->unproven =
 		vici_identity_unproven(ike_sa, &peer, &finder->statements, decision->proof);
+	finding->is_host = vici_identity_is_host(ike_sa, &peer, decision->proof);
 	return 0;
 }
 
@@ -404,6 +419,7 @@ int vici_find_peer(struct vici_finder *finder, const struct vici_ike_sa *ike_sa,
 	bool readable = vici_peer_read(ike_sa, peer);
 
 	peer->auth = finding.class;
+	peer->key = finding.peer_key;
 	return !err && (finding.unproven || !readable) ? -ENOENT : err;
 }
 

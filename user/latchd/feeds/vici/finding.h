@@ -39,6 +39,8 @@ struct vici_finding {
 	bool authenticated;   /* the IKE_SA was seen established */
 	bool decided;	      /* all its later reports have the same identity and proof */
 	const char *unproven; /* why its identity is unproven, a fixed text; NULL = proven */
+	bool is_host;	      /* proven to be a host name */
+	struct feed_key peer_key, local_key;
 };
 
 /* Forgets all decisions, and takes a new key for their names. 0 or a negative errno. */

@@ -164,3 +164,12 @@ void vici_frames_free(struct vici_frames *frames)
 	free(frames->memory);
 	*frames = (struct vici_frames){0};
 }
+
+bool vici_is_refusal(enum vici_packet_type type, struct vici_span message)
+{
+	struct vici_member success;
+
+	return type != VICI_CMD_RESPONSE ||
+	       (vici_find(message, "success", VICI_MEMBER_VALUE, &success) &&
+		!vici_text_is(success.value, "yes"));
+}

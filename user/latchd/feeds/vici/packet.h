@@ -60,4 +60,8 @@ void vici_frames_filled(struct vici_frames *frames, size_t length);
 int vici_frames_next(struct vici_frames *frames, struct vici_span *payload);
 void vici_frames_free(struct vici_frames *frames);
 
+/* Of an answer to a command: "success = no" is an error; a list that succeeds ends with an empty
+ * message. */
+bool vici_is_refusal(enum vici_packet_type type, struct vici_span message);
+
 #endif

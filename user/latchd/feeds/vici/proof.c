@@ -61,6 +61,13 @@ bool vici_identity_is_eap(const struct vici_ike_sa *ike_sa, enum feed_auth class
 	       class == FEED_AUTH_XAUTH;
 }
 
+/* The decision is on the IKE identity. The peer may have another one, by EAP or XAuth. */
+bool vici_identity_is_host(const struct vici_ike_sa *ike_sa, const struct feed_peer *peer,
+			   enum vici_proof proof)
+{
+	return proof == VICI_PROOF_OF_HOST && !vici_identity_is_eap(ike_sa, peer->auth);
+}
+
 static bool is_stated(const char *names, struct vici_text config_name)
 {
 	size_t length;
@@ -98,6 +105,7 @@ static const char *proof_unproven(enum vici_proof proof, enum feed_rdn_matching 
 {
 	switch (proof) {
 	case VICI_PROOF:
+	case VICI_PROOF_OF_HOST:
 		break;
 	case VICI_PROOF_OF_DN:
 		return matching == FEED_RDN_STRICT
@@ -135,6 +143,7 @@ bool vici_proof_is_decided(enum vici_proof proof)
 	switch (proof) {
 	case VICI_PROOF:
 	case VICI_PROOF_OF_DN:
+	case VICI_PROOF_OF_HOST:
 	case VICI_UNPROVEN_ANY:
 	case VICI_UNPROVEN_UNLISTED:
 	case VICI_UNPROVEN_CHANGED:
@@ -168,6 +177,16 @@ const char *vici_identity_unproven(const struct vici_ike_sa *ike_sa, const struc
 		       : proof_unproven(proof, statements->rdn_matching);
 }
 
+/*
+ * A remote id *.example is a pattern of host names: that of a mail address shows "@", and a key id
+ * has no pattern. So the peer's text is a host name, and no other type of identity. An exact remote
+ * id does not show its type.
+ */
+static bool is_host_pattern(const char *remote_id)
+{
+	return remote_id[0] == '*' && remote_id[1] == '.' && !strchr(remote_id, '@');
+}
+
 enum vici_proof vici_remote_proof(const struct vici_remote *remote, const char *text)
 {
 	if (!remote->listed)
@@ -178,7 +197,9 @@ enum vici_proof vici_remote_proof(const struct vici_remote *remote, const char *
 		return VICI_UNPROVEN_ANY;
 	if (!vici_remote_id_admits(remote->id, text))
 		return VICI_UNPROVEN_CHANGED;
-	return remote->names == VICI_NAMES_DN ? VICI_PROOF_OF_DN : VICI_PROOF;
+	if (remote->names == VICI_NAMES_DN)
+		return VICI_PROOF_OF_DN;
+	return is_host_pattern(remote->id) ? VICI_PROOF_OF_HOST : VICI_PROOF;
 }
 
 enum vici_proof vici_stated_proof(enum vici_proof proof, const struct feed_statements *statements)

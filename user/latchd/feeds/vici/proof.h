@@ -32,6 +32,10 @@ struct vici_remote {
 	bool traps;  /* the end of a CHILD_SA may leave a trap policy */
 	bool listed;
 	bool was_listed; /* now or before: traps is known */
+	/* The subject of the only certificate or key of either end; NULL: none, or several. Owned
+	 * as id. */
+	char *cert, *local_cert;
+	struct feed_key key, local_key; /* of these */
 };
 
 /* The decision on an authenticated IKE_SA. The decision file contains these numbers. */
@@ -44,12 +48,13 @@ enum vici_proof {
 	VICI_UNPROVEN_FORMER = 5,  /* the IKE_SA may continue one that is not proven */
 	VICI_UNPROVEN_UNNOTED = 6, /* there is no room for the decision */
 	VICI_UNPROVEN_LOOSE = 7,   /* a DN, and charon was not stated to match RDN by RDN */
+	VICI_PROOF_OF_HOST = 8,	   /* and its type: a host name */
 };
-#define VICI_PROOF_LAST VICI_UNPROVEN_LOOSE
+#define VICI_PROOF_LAST VICI_PROOF_OF_HOST
 
 static inline bool vici_is_proof(enum vici_proof proof)
 {
-	return proof == VICI_PROOF || proof == VICI_PROOF_OF_DN;
+	return proof == VICI_PROOF || proof == VICI_PROOF_OF_DN || proof == VICI_PROOF_OF_HOST;
 }
 
 /* Is the decision kept until the IKE_SA ends? */
@@ -62,6 +67,10 @@ bool vici_remote_id_admits(const char *remote_id, const char *text);
 
 /* Did EAP or XAuth supply the identity of this IKE_SA? */
 bool vici_identity_is_eap(const struct vici_ike_sa *ike_sa, enum feed_auth class);
+
+/* Is the identity proven to be a host name, of no other type? */
+bool vici_identity_is_host(const struct vici_ike_sa *ike_sa, const struct feed_peer *peer,
+			   enum vici_proof proof);
 
 /* Result for a peer that has authenticated under this connection. The second function applies the
  * present statements. Later statements say nothing about this authentication. */

@@ -2,15 +2,14 @@
 #include "latchd/feeds/vici/session.h"
 
 #include <errno.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "common/log.h"
+#include "latchd/feeds/vici/auth_keys.h"
+#include "latchd/feeds/vici/key_query.h"
 
 #define ARRAY_SIZE(array) (sizeof(array) / sizeof((array)[0]))
-
-#define NO_MESSAGE ((struct vici_span){0})
 
 struct subscription {
 	const char *event;
@@ -19,6 +18,8 @@ struct subscription {
 };
 
 static const struct subscription subscriptions[] = {
+	/* First: an event that comes later has its alert. */
+	{"alert", VICI_MESSAGE_ALERT, false}, /* since 6.0.3 */
 	{"ike-updown", VICI_MESSAGE_IKE_UPDOWN, true},
 	{"child-updown", VICI_MESSAGE_CHILD_UPDOWN, true},
 	{"child-rekey", VICI_MESSAGE_CHILD_REKEY, true},
@@ -26,30 +27,12 @@ static const struct subscription subscriptions[] = {
 	{"ike-update", VICI_MESSAGE_IKE_UPDATE, false}, /* since 5.9.2 */
 };
 
-__attribute__((format(printf, 2, 3))) static void fail(struct vici_session *session,
-						       const char *format, ...)
-{
-	char detail[sizeof(session->feed->detail)];
-	va_list args;
-
-	va_start(args, format);
-	vsnprintf(detail, sizeof(detail), format, args);
-	va_end(args);
-	session->owner->failed(session->context, detail);
-}
-
-static void start_answer_limit(struct vici_session *session, const char *awaited)
-{
-	session->awaited = awaited;
-	loop_timer_arm(&session->answer_limit, session->answer_limit_ms);
-}
-
 static void on_answer_limit(void *context)
 {
 	struct vici_session *session = context;
 
-	fail(session, "charon did not answer %s within %u ms", session->awaited,
-	     session->answer_limit_ms);
+	vici_session_fail(session, "charon did not answer %s within %u ms", session->awaited,
+			  session->awaited_ms);
 }
 
 static const char *failure_text(int error)
@@ -73,7 +56,7 @@ static const char *failure_text(int error)
 
 static void on_lost(void *context, int error)
 {
-	fail(context, "%s", failure_text(error));
+	vici_session_fail(context, "%s", failure_text(error));
 }
 
 static void dispatch(struct vici_session *session, enum vici_message_kind kind,
@@ -82,7 +65,7 @@ static void dispatch(struct vici_session *session, enum vici_message_kind kind,
 	int err = vici_dispatch_message(&session->dispatch, kind, message);
 
 	if (err)
-		fail(session, "%s", failure_text(err));
+		vici_session_fail(session, "%s", failure_text(err));
 }
 
 static void on_event(void *context, struct vici_text name, struct vici_span message)
@@ -91,10 +74,12 @@ static void on_event(void *context, struct vici_text name, struct vici_span mess
 	size_t i;
 	int err;
 
-	if (vici_text_is(name, "list-conn")) {
-		err = vici_auth_read_listed(&session->dispatch.auth, message);
+	if (vici_text_is(name, "list-conn") || vici_text_is(name, "list-cert")) {
+		err = vici_text_is(name, "list-conn")
+			      ? vici_auth_read_listed(&session->dispatch.auth, message)
+			      : vici_auth_read_cert(&session->dispatch.auth, message);
 		if (err)
-			fail(session, "%s", failure_text(err));
+			vici_session_fail(session, "%s", failure_text(err));
 		return;
 	}
 	for (i = 0; i < ARRAY_SIZE(subscriptions); i++) {
@@ -113,16 +98,6 @@ static void on_listed_sa(void *context, struct vici_text name, struct vici_span 
 		dispatch(session, VICI_MESSAGE_LIST_SA, message);
 }
 
-/* "success = no" is an error; a list that succeeds ends with an empty message. */
-static bool is_refusal(enum vici_packet_type type, struct vici_span message)
-{
-	struct vici_member success;
-
-	return type != VICI_CMD_RESPONSE ||
-	       (vici_find(message, "success", VICI_MEMBER_VALUE, &success) &&
-		!vici_text_is(success.value, "yes"));
-}
-
 static void on_slow(void *context)
 {
 	struct vici_session *session = context;
@@ -138,10 +113,10 @@ static void on_sas_listed(void *context, enum vici_packet_type type, struct vici
 	struct vici_session *session = context;
 
 	loop_timer_cancel(&session->slow);
-	if (is_refusal(type, message))
-		fail(session, "charon refused list-sas");
+	if (vici_is_refusal(type, message))
+		vici_session_fail(session, "charon refused list-sas");
 	else
-		dispatch(session, VICI_MESSAGE_SNAPSHOT_END, NO_MESSAGE);
+		dispatch(session, VICI_MESSAGE_SNAPSHOT_END, VICI_NO_MESSAGE);
 }
 
 static void note_list(struct vici_session *session)
@@ -165,9 +140,10 @@ static void list_sas(void *context)
 	int err;
 
 	/* Without "noblock", which would leave out the SAs of busy IKE_SAs. */
-	err = vici_connection_command(&session->commands, "list-sas", NO_MESSAGE, on_sas_listed);
+	err = vici_connection_command(&session->commands, "list-sas", VICI_NO_MESSAGE,
+				      on_sas_listed);
 	if (err) {
-		fail(session, "cannot send list-sas: %s", strerror(-err));
+		vici_session_fail(session, "cannot send list-sas: %s", strerror(-err));
 		return;
 	}
 	if (feed->state == FEED_STATE_SYNCED)
@@ -233,19 +209,30 @@ static void resync_soon(void *context)
 		loop_timer_arm(&session->soon, VICI_RESYNC_SOON_MS);
 }
 
+/* The first query is for all configurations, and the list of SAs follows it. */
+static void end_query(struct vici_session *session)
+{
+	int err = vici_dispatch_query_end(&session->dispatch);
+
+	if (err) {
+		vici_session_fail(session, "%s", failure_text(err));
+	} else if (!session->ready) {
+		session->ready = true;
+		list_sas(session);
+	}
+}
+
 static void on_conns_listed(void *context, enum vici_packet_type type, struct vici_span message)
 {
 	struct vici_session *session = context;
-	int err;
 
 	loop_timer_cancel(&session->answer_limit);
-	if (is_refusal(type, message)) {
-		fail(session, "charon refused list-conns");
-		return;
-	}
-	err = vici_dispatch_query_end(&session->dispatch);
-	if (err)
-		fail(session, "%s", failure_text(err));
+	if (vici_is_refusal(type, message))
+		vici_session_fail(session, "charon refused list-conns");
+	else if (vici_auth_needs_keys(&session->dispatch.auth))
+		vici_key_query(session);
+	else
+		end_query(session);
 }
 
 /* On the events connection: list-conns never waits, and the answer keeps its place among the
@@ -260,9 +247,28 @@ static int query_config(void *context, const char *config_name)
 	vici_build_value(&builder, "ike", config_name);
 	if (builder.error)
 		return builder.error;
-	start_answer_limit(session, "list-conns");
+	vici_session_await(session, "list-conns");
 	return vici_connection_command(&session->events, "list-conns",
 				       vici_builder_message(&builder), on_conns_listed);
+}
+
+static void list_conns(struct vici_session *session)
+{
+	int err;
+
+	vici_session_await(session, "list-conns");
+	vici_dispatch_query_begin(&session->dispatch);
+	err = vici_connection_command(&session->events, "list-conns", VICI_NO_MESSAGE,
+				      on_conns_listed);
+	if (err)
+		vici_session_fail(session, "cannot send list-conns: %s", strerror(-err));
+}
+
+/* In place of the query in hand, which it contains. */
+static void query_all(struct vici_session *session)
+{
+	session->dispatch.queried_name[0] = '\0';
+	list_conns(session);
 }
 
 static const struct vici_dispatch_owner dispatch_owner = {
@@ -271,34 +277,19 @@ static const struct vici_dispatch_owner dispatch_owner = {
 	.snapshot_end = on_snapshot_end,
 };
 
-static void on_all_conns_listed(void *context, enum vici_packet_type type, struct vici_span message)
-{
-	struct vici_session *session = context;
-
-	on_conns_listed(session, type, message);
-	if (!vici_connection_is_open(&session->events))
-		return;
-	session->ready = true;
-	list_sas(session);
-}
-
 static void on_list_sa_registered(void *context, enum vici_packet_type type,
 				  struct vici_span message)
 {
 	struct vici_session *session = context;
-	int err;
 
 	(void)message;
 	if (type != VICI_EVENT_CONFIRM) {
-		fail(session, "charon does not know event list-sa");
+		vici_session_fail(session, "charon does not know event list-sa");
 		return;
 	}
-	start_answer_limit(session, "list-conns");
-	vici_dispatch_query_begin(&session->dispatch);
-	err = vici_connection_command(&session->events, "list-conns", NO_MESSAGE,
-				      on_all_conns_listed);
-	if (err)
-		fail(session, "cannot send list-conns: %s", strerror(-err));
+	if (session->knows_alerts)
+		vici_dispatch_alerts_complete(&session->dispatch);
+	list_conns(session);
 }
 
 static void copy_value(struct vici_span message, const char *key, char *out, size_t size)
@@ -321,10 +312,10 @@ static void on_version(void *context, enum vici_packet_type type, struct vici_sp
 	copy_value(message, "daemon", daemon, sizeof(daemon));
 	copy_value(message, "version", version, sizeof(version));
 	snprintf(feed->daemon_version, sizeof(feed->daemon_version), "%s %s", daemon, version);
-	start_answer_limit(session, "a registration");
+	vici_session_await(session, "a registration");
 	err = vici_connection_register(&session->commands, "list-sa", on_list_sa_registered);
 	if (err)
-		fail(session, "cannot register for list-sa: %s", strerror(-err));
+		vici_session_fail(session, "cannot register for list-sa: %s", strerror(-err));
 }
 
 static void register_next(struct vici_session *session);
@@ -336,9 +327,12 @@ static void on_registered(void *context, enum vici_packet_type type, struct vici
 
 	(void)message;
 	if (type != VICI_EVENT_CONFIRM && subscription->required) {
-		fail(session, "charon does not know event %s: too old", subscription->event);
+		vici_session_fail(session, "charon does not know event %s: too old",
+				  subscription->event);
 		return;
 	}
+	if (type == VICI_EVENT_CONFIRM && subscription->kind == VICI_MESSAGE_ALERT)
+		session->knows_alerts = true;
 	session->step++;
 	register_next(session);
 }
@@ -351,13 +345,19 @@ static void on_list_conn_registered(void *context, enum vici_packet_type type,
 
 	(void)message;
 	if (type != VICI_EVENT_CONFIRM) {
-		fail(session, "charon does not know event list-conn");
+		vici_session_fail(session, "charon does not know event list-conn");
 		return;
 	}
-	start_answer_limit(session, "version");
-	err = vici_connection_command(&session->events, "version", NO_MESSAGE, on_version);
+	vici_session_await(session, "version");
+	err = vici_connection_command(&session->events, "version", VICI_NO_MESSAGE, on_version);
 	if (err)
-		fail(session, "cannot send version: %s", strerror(-err));
+		vici_session_fail(session, "cannot send version: %s", strerror(-err));
+}
+
+static bool is_left_out(const struct vici_session *session, const struct subscription *subscription)
+{
+	return subscription->kind == VICI_MESSAGE_ALERT &&
+	       session->dispatch.finder.statements.without_alerts;
 }
 
 /* Events come before lists: a change after a list was made must arrive as an event. */
@@ -367,14 +367,17 @@ static void register_next(struct vici_session *session)
 	vici_answer_fn answer = on_list_conn_registered;
 	int err;
 
+	if (session->step < ARRAY_SIZE(subscriptions) &&
+	    is_left_out(session, &subscriptions[session->step]))
+		session->step++;
 	if (session->step < ARRAY_SIZE(subscriptions)) {
 		event = subscriptions[session->step].event;
 		answer = on_registered;
 	}
-	start_answer_limit(session, "a registration");
+	vici_session_await(session, "a registration");
 	err = vici_connection_register(&session->events, event, answer);
 	if (err)
-		fail(session, "cannot register for %s: %s", event, strerror(-err));
+		vici_session_fail(session, "cannot register for %s: %s", event, strerror(-err));
 }
 
 void vici_session_init(struct vici_session *session, struct loop *loop, struct feed *feed,
@@ -382,16 +385,25 @@ void vici_session_init(struct vici_session *session, struct loop *loop, struct f
 {
 	static const struct vici_handlers events_handlers = {on_event, on_lost};
 	static const struct vici_handlers commands_handlers = {on_listed_sa, on_lost};
+	static const struct vici_slow_owner slow_owner = {on_event, on_lost};
 
-	*session = (struct vici_session){.owner = owner, .context = context, .feed = feed};
+	*session = (struct vici_session){
+		.owner = owner,
+		.context = context,
+		.feed = feed,
+		.query_ended = end_query,
+		.query_all = query_all,
+	};
 	vici_connection_init(&session->events, loop, &events_handlers, session);
 	vici_connection_init(&session->commands, loop, &commands_handlers, session);
+	vici_slow_init(&session->certs, loop, feed, &slow_owner, session);
 	vici_dispatch_init(&session->dispatch, feed, &dispatch_owner, session);
 	loop_timer_init(loop, &session->answer_limit, on_answer_limit, session);
 	loop_timer_init(loop, &session->resync, list_sas, session);
 	loop_timer_init(loop, &session->soon, on_soon, session);
 	loop_timer_init(loop, &session->slow, on_slow, session);
 	session->answer_limit_ms = VICI_ANSWER_LIMIT_MS;
+	session->list_age_ms = VICI_KEYS_AGE_MS;
 }
 
 int vici_session_open(struct vici_session *session, const char *socket_path)
@@ -403,6 +415,7 @@ int vici_session_open(struct vici_session *session, const char *socket_path)
 		err = vici_connection_open(&session->commands, socket_path);
 	if (!err && session->events.peer != session->commands.peer)
 		err = -ECONNRESET;
+	vici_slow_begin(&session->certs, socket_path, session->events.peer);
 	return err;
 }
 
@@ -425,6 +438,9 @@ void vici_session_stop(struct vici_session *session)
 	loop_timer_cancel(&session->slow);
 	vici_dispatch_reset(&session->dispatch);
 	session->ready = session->listing = session->listing_again = session->soon_again = false;
+	session->knows_alerts = false;
+	session->keys = (struct vici_key_query){0};
+	vici_slow_stop(&session->certs);
 	vici_connection_close(&session->events);
 	vici_connection_close(&session->commands);
 }

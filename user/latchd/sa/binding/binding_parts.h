@@ -9,10 +9,12 @@
 #include "latchd/identity/identities.h"
 #include "latchd/sa/child/child_sas.h"
 #include "latchd/sa/conflict/conflict.h"
+#include "latchd/sa/conflict/pair_decisions.h"
 
 struct binding {
 	struct conflict_view view;
 	struct child_sas *child_sas;
+	struct pair_decisions *pairs;
 	struct choice *choice; /* NULL: any overlap is a conflict */
 	struct identities *identities;
 	struct walk_pace *walks;   /* pace of walks over all latches */

@@ -6,7 +6,17 @@
 #include <string.h>
 
 #include "common/text.h"
+#include "latchd/maps/own_key.h"
 #include "latchd/maps/tables.h"
+
+_Static_assert(FEED_KEY_SIZE == LATCH_KEY_SIZE, "the programs get a key as a feed reports it");
+_Static_assert((int)FEED_AUTH_UNKNOWN == LATCH_AUTH_UNKNOWN &&
+		       (int)FEED_AUTH_PUBKEY == LATCH_AUTH_PUBKEY &&
+		       (int)FEED_AUTH_PSK == LATCH_AUTH_PSK &&
+		       (int)FEED_AUTH_EAP == LATCH_AUTH_EAP &&
+		       (int)FEED_AUTH_XAUTH == LATCH_AUTH_XAUTH &&
+		       (int)FEED_AUTH_NULL == LATCH_AUTH_NULL,
+	       "the programs get the class as a feed reports it");
 
 static bool modes_match(enum feed_mode reported, uint8_t mode)
 {
@@ -32,32 +42,41 @@ bool child_params_match_report(const struct child_sa *child, const struct latch_
 
 /* ---- params */
 
-static int intern_identity(const struct binding *b, const struct child_sa *child,
-			   const char *config, const char *id, enum feed_auth auth,
-			   uint32_t *ret_index)
+/* key: NULL: not known. */
+static int fill_identity(const struct child_sa *child, const char *config, const char *id,
+			 const struct feed_key *key, struct latch_identity *ret)
 {
-	struct latch_identity identity = {.auth = auth};
-
-	if (text_copy(identity.authority, sizeof(identity.authority), child->feed->name) < 0 ||
-	    text_copy(identity.config, sizeof(identity.config), config) < 0 ||
-	    text_copy(identity.id, sizeof(identity.id), id) < 0)
+	if (key && key->known) {
+		ret->key_kind = LATCH_KEY_SPKI;
+		memcpy(ret->key, key->sha256, sizeof(ret->key));
+	}
+	if (text_copy(ret->authority, sizeof(ret->authority), child->feed->name) < 0 ||
+	    text_copy(ret->config, sizeof(ret->config), config) < 0 ||
+	    text_copy(ret->id, sizeof(ret->id), id) < 0)
 		return -ENAMETOOLONG;
-	return identities_intern(b->identities, &identity, ret_index);
+	return 0;
 }
 
 static int intern_identities(const struct binding *b, const struct child_sa *child,
 			     struct latch_params *params)
 {
 	const struct feed_child *reported = &child->reported;
+	struct latch_identity local = {.auth = FEED_AUTH_UNKNOWN};
+	struct latch_identity peer = {.auth = reported->peer_auth};
 	int err;
 
-	/* The local identity does not depend on the peer's configuration. */
-	err = intern_identity(b, child, "", reported->local_id, FEED_AUTH_UNKNOWN,
-			      &params->local_id);
-	if (err)
-		return err;
-	return intern_identity(b, child, reported->config_name, reported->peer_id,
-			       reported->peer_auth, &params->peer_id);
+	/* The local identity depends neither on the peer's configuration nor on this host's key,
+	 * which the administrator may renew. */
+	err = fill_identity(child, "", reported->local_id, NULL, &local);
+	if (!err)
+		err = identities_intern(b->identities, &local, &params->local_id);
+	if (!err)
+		err = fill_identity(child, reported->config_name, reported->peer_id,
+				    &reported->peer_key, &peer);
+	if (!err)
+		err = identities_intern_peer(b->identities, &peer, reported->peer_is_host,
+					     &params->peer_id);
+	return err;
 }
 
 static bool is_pinned_as(const struct latch_identity *identity, const struct feed *feed,
@@ -68,7 +87,16 @@ static bool is_pinned_as(const struct latch_identity *identity, const struct fee
 	       !strcmp(identity->id, reported->peer_id);
 }
 
-/* The authentication class with which this latchd or an earlier one has bound the SA. */
+static struct feed_key key_of(const struct latch_identity *identity)
+{
+	struct feed_key key = {.known = identity->key_kind == LATCH_KEY_SPKI};
+
+	memcpy(key.sha256, identity->key, sizeof(key.sha256));
+	return key;
+}
+
+/* The authentication class and the key with which this latchd or an earlier one has bound the SA.
+ */
 static int find_pinned_class(const struct binding *b, const struct feed *feed,
 			     const struct latch_sa_key *in, struct feed_child *reported)
 {
@@ -84,6 +112,7 @@ static int find_pinned_class(const struct binding *b, const struct feed *feed,
 	if (!peer || !is_pinned_as(peer, feed, reported))
 		return 0;
 	reported->peer_auth = (enum feed_auth)peer->auth;
+	reported->peer_key = key_of(peer);
 	return 1;
 }
 
@@ -99,6 +128,7 @@ int child_params_find_auth_class(const struct binding *b, const struct feed *fee
 	    strcmp(known->peer_id, reported->peer_id))
 		return find_pinned_class(b, feed, in, reported);
 	reported->peer_auth = known->peer_auth;
+	reported->peer_key = known->peer_key;
 	return 1;
 }
 
@@ -114,6 +144,11 @@ static int intern_params(const struct binding *b, const struct child_sa *child,
 
 	err = intern_identities(b, child, &params);
 	return err ? err : identities_intern_params(b->identities, &params, ret_params);
+}
+
+static const uint8_t *reported_own_key(const struct child_sa *child)
+{
+	return child->reported.local_key.known ? child->reported.local_key.sha256 : NULL;
 }
 
 /*
@@ -175,4 +210,24 @@ int child_params_find(const struct binding *b, struct child_sa *child)
 	child->params = params;
 	child->in.serial = sa.word.serial;
 	return 0;
+}
+
+/* A list is in no order, and a deleted CHILD_SA may be of a charon that has ended. */
+static bool is_older_than(const struct child_sa *child, const struct child_sa *newest)
+{
+	return newest && !newest->deleted && !newest->orphan && newest->feed == child->feed &&
+	       newest->params == child->params &&
+	       child->reported.child_unique_id < newest->reported.child_unique_id;
+}
+
+int child_params_set_own_key(const struct binding *b, struct child_sa *child)
+{
+	int err;
+
+	if (is_older_than(child, b->child_sas->newest[child->params]))
+		return 0;
+	err = own_key_set(b->view.maps, child->params, reported_own_key(child));
+	if (!err)
+		child_sas_note_newest(b->child_sas, child, child->params);
+	return err;
 }

@@ -21,8 +21,15 @@ int child_params_get_sa(const struct binding *binding, const struct child_sa_end
 int child_params_find(const struct binding *binding, struct child_sa *child);
 
 /*
- * Finds the authentication class of the peer of this inbound SA: from an earlier
- * report, or from the pinned tables of an earlier latchd. Writes it to reported
+ * This host's key in the SAs with the params of the CHILD_SA is that of the newest one: while an
+ * IKE_SA replaces another one, both are listed, and the key may have been renewed. Call it before
+ * an SA gets the params. 0 or a negative errno.
+ */
+int child_params_set_own_key(const struct binding *binding, struct child_sa *child);
+
+/*
+ * Finds the authentication class and the key of the peer of this inbound SA: from an earlier
+ * report, or from the pinned tables of an earlier latchd. Writes them to reported
  * when the names there are the same. 1; 0: not known; or a negative errno.
  */
 int child_params_find_auth_class(const struct binding *binding, const struct feed *feed,

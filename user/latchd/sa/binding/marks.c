@@ -132,16 +132,18 @@ static void decide_later(const struct binding *b)
 		loop_timer_arm(b->clear, walk_pace_wait_ms(b->marking));
 }
 
+/* Decisions over flows under contested SAs were made without the groups that count now. */
 int marks_update(const struct binding *b)
 {
-	int err;
+	int forgotten, err;
 
 	walk_pace_begin(b->marking);
+	forgotten = pair_decisions_follow(b->pairs, &b->child_sas->groups);
 	err = set_all(b);
 	walk_pace_end(b->marking);
 	marks_clear(b);
 	decide_later(b);
-	return err;
+	return forgotten ? forgotten : err;
 }
 
 int marks_decide(const struct binding *b)

@@ -146,12 +146,24 @@ static int begin_to_count(const struct binding *b, struct child_sa *child, uint1
 		child->peer = peer_of(b, child);
 	if (sa_groups_update(&b->child_sas->groups, child, inherited))
 		return refuse(b, child, before, counted);
-	return marks_update(b);
+	err = child_params_set_own_key(b, child);
+	return err ? err : marks_update(b);
 }
 
 bool preparation_is_final(int err)
 {
 	return err == -ENOENT || err == -EBADMSG || err == -EDQUOT || err == -ENAMETOOLONG;
+}
+
+/* R-2.3-7: no SA stays BOUND without counting in conflicts. After an error the CHILD_SA waits. */
+static int find_params(const struct binding *b, struct child_sa *child)
+{
+	int err = child_params_find(b, child), disowned;
+
+	if (err != -EBADMSG || child->params)
+		return err;
+	disowned = sa_ends_disown(b, child);
+	return disowned ? disowned : err;
 }
 
 /*
@@ -160,13 +172,13 @@ bool preparation_is_final(int err)
 static int find_and_count(const struct binding *b, struct child_sa *child, bool *ret_up_to_date)
 {
 	uint16_t before = child->params;
-	int err = child_params_find(b, child);
+	int err = find_params(b, child);
 
 	*ret_up_to_date = err || is_up_to_date(b, child, before);
 	if (!err)
 		child->unsettled = !*ret_up_to_date;
 	if (*ret_up_to_date)
-		return err;
+		return err ? err : child_params_set_own_key(b, child);
 	err = begin_to_count(b, child, before);
 	*ret_up_to_date = err != 0;
 	if (err == -EDQUOT)

@@ -195,14 +195,14 @@ int sa_ends_write(const struct binding *b, struct child_sa *child)
 	return err ? err : write_end(b, &child->out);
 }
 
-static int orphan_end(const struct binding *b, const struct child_sa_end *end)
+static int orphan_end(const struct binding *b, const struct child_sa_end *end, uint16_t params)
 {
 	struct latch_sa sa;
 	int result = child_params_get_sa(b, end, &sa);
 
 	if (result)
 		return result == -ENOENT ? 0 : result;
-	if (sa.word.state != LATCH_SA_BOUND || sa.word.params != end->child->params)
+	if (sa.word.state != LATCH_SA_BOUND || sa.word.params != params)
 		return 0;
 	result = sa_set(b->view.maps, &end->key, sa.word.serial, LATCH_SA_ORPHAN, sa.word.params,
 			sa.word.flags & LATCH_SA_CONTESTED);
@@ -211,9 +211,20 @@ static int orphan_end(const struct binding *b, const struct child_sa_end *end)
 
 int sa_ends_unbind(const struct binding *b, const struct child_sa *child)
 {
-	int err = orphan_end(b, &child->in);
+	int err = orphan_end(b, &child->in, child->params);
 
-	return err ? err : orphan_end(b, &child->out);
+	return err ? err : orphan_end(b, &child->out, child->params);
+}
+
+int sa_ends_disown(const struct binding *b, const struct child_sa *child)
+{
+	struct latch_sa in;
+	int err = child_params_get_sa(b, &child->in, &in);
+
+	if (err)
+		return err == -ENOENT ? 0 : err;
+	err = orphan_end(b, &child->in, in.word.params);
+	return err ? err : orphan_end(b, &child->out, in.word.params);
 }
 
 static int check_end(const struct binding *b, struct child_sa_end *end)
@@ -272,14 +283,35 @@ static int is_no_older(const struct binding *b, const struct child_sa_end *curre
 	return !sa_ends_is_later(sa.word.serial, new_in->word.serial);
 }
 
+/*
+ * The outbound SA of a CHILD_SA that has ended is PENDING if it was never bound, or if a new SA has
+ * its SPI. Without the inbound SA nothing shows which of the two it is, and it may move:
+ * XFRM_MSG_MIGRATE gives the new pair an inbound SA that is later than its outbound SA. 1, 0, or a
+ * negative errno.
+ */
+static int is_left_pending(const struct binding *b, const struct child_sa *child,
+			   const struct latch_sa *out)
+{
+	struct latch_sa in;
+	int err;
+
+	if (!(child->deleted || child->orphan) || out->word.state != LATCH_SA_PENDING)
+		return 0;
+	err = child_params_get_sa(b, &child->in, &in);
+	return err == -ENOENT ? 1 : err;
+}
+
 int sa_ends_outbound_moves(const struct binding *b, const struct child_sa_end *current,
 			   const struct latch_sa_key *in)
 {
 	struct latch_sa sa, new_in;
-	int err = sa_get(b->view.maps, &current->key, &sa);
+	int err = sa_get(b->view.maps, &current->key, &sa), left;
 
 	if (err)
 		return err == -ENOENT ? 1 : err;
+	left = is_left_pending(b, current->child, &sa);
+	if (left)
+		return left;
 	err = sa_get(b->view.maps, in, &new_in);
 	if (err)
 		return err == -ENOENT ? 0 : err;

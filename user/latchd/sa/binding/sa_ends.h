@@ -21,6 +21,14 @@ int sa_ends_write(const struct binding *binding, struct child_sa *child);
 int sa_ends_unbind(const struct binding *binding, const struct child_sa *child);
 
 /*
+ * An earlier latchd has bound the SAs, and the report does not match the inbound SA: the CHILD_SA
+ * has no params, so it does not count in conflicts. Its SAs become ORPHAN, as at sa_ends_unbind().
+ * The peer chooses the outbound SPI: an outbound SA with other params than the inbound SA is
+ * another's. 0 or a negative errno.
+ */
+int sa_ends_disown(const struct binding *binding, const struct child_sa *child);
+
+/*
  * Is one of the two SAs in the kernel? 1, 0, or a negative errno if that is unknown. Updates
  * in_kernel and serial of both ends.
  */

@@ -38,6 +38,7 @@ struct child_sa {
 	uint16_t params;    /* 0 until the kernel has the inbound SA */
 	struct sa_way way;  /* while it is in a group: the way of the group */
 	uint16_t peer;	    /* index of the peer's identity, while it is in a group */
+	uint16_t newest_of; /* these params have this host's key from it; 0: none */
 	bool in_snapshot;   /* the running snapshot has reported it */
 	bool deleted;	    /* its key manager has deleted it; the kernel may still have its SAs */
 	bool orphan;	    /* its key manager is lost */

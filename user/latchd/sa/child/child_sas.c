@@ -6,6 +6,7 @@
 #include <utlist.h>
 
 #include "common/text.h"
+#include "latchd/sa/child/sa_group_changes.h"
 
 void child_sas_keys(const struct feed_child *reported, uint64_t netns, struct latch_sa_key *ret_in,
 		    struct latch_sa_key *ret_out)
@@ -55,11 +56,21 @@ bool child_sas_is_superfluous(const struct child_sas *child_sas, const struct ch
 	return child->refused || (child->absent && child_sas->absent > CHILD_SAS_ABSENT_MAX);
 }
 
+void child_sas_note_newest(struct child_sas *child_sas, struct child_sa *child, uint16_t params)
+{
+	if (child_sas->newest[child->newest_of] == child)
+		child_sas->newest[child->newest_of] = NULL;
+	child->newest_of = params;
+	if (params)
+		child_sas->newest[params] = child;
+}
+
 void child_sas_remove(struct child_sas *child_sas, struct child_sa *child)
 {
 	child_sas_note_absent(child_sas, child, false);
 	child_sas_note_uncounted(child_sas, child, false);
 	sa_groups_leave(&child_sas->groups, child);
+	child_sas_note_newest(child_sas, child, 0);
 	HASH_DELETE(hh, child_sas->ends, &child->in);
 	HASH_DELETE(hh, child_sas->ends, &child->out);
 	DL_DELETE2(child_sas->first, child, previous, next);
@@ -72,6 +83,7 @@ void child_sas_clear(struct child_sas *child_sas)
 {
 	while (child_sas->first)
 		child_sas_remove(child_sas, child_sas->first);
+	sa_group_changes_forget(&child_sas->groups);
 }
 
 /* The kernel has no two SAs of one key: an earlier CHILD_SA under this key has ended. */

@@ -30,6 +30,8 @@ struct child_sas { /* zeroed before first use */
 	 */
 	size_t uncounted;
 	struct sa_groups groups;
+	/* By params: it gave them this host's key. NULL: none, or it has ended. */
+	struct child_sa *newest[LATCH_PARAMS_MAX + 1];
 };
 
 /*
@@ -44,6 +46,8 @@ struct child_sa_end *child_sas_find(const struct child_sas *child_sas,
 				    const struct latch_sa_key *key);
 void child_sas_note_absent(struct child_sas *child_sas, struct child_sa *child, bool absent);
 void child_sas_note_uncounted(struct child_sas *child_sas, struct child_sa *child, bool uncounted);
+/* Of these params. 0: of none. */
+void child_sas_note_newest(struct child_sas *child_sas, struct child_sa *child, uint16_t params);
 /* Its SAs have no place in the table, or too many CHILD_SAs are without an SA in the table. */
 bool child_sas_is_superfluous(const struct child_sas *child_sas, const struct child_sa *child);
 /* Frees the CHILD_SA. */

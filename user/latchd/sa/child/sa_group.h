@@ -82,6 +82,30 @@ struct sa_groups_ids {
 			    ids */
 };
 
+/*
+ * A group has begun or ceased to count, or the SPD or a device has changed. It may concern flows to
+ * the remote addresses from first to last (none, if first is the later one), and answers for SAs of
+ * these params.
+ */
+enum sa_groups_cause {
+	SA_GROUPS_CHOICE,
+	SA_GROUPS_POLICY,
+	SA_GROUPS_BEGINS,
+	SA_GROUPS_CEASES
+};
+
+struct sa_groups_change {
+	enum sa_groups_cause cause;
+	struct sa_place first, last;
+	uint8_t family;	 /* 0: both */
+	uint16_t params; /* 0: none */
+	/* Held: of a group. It concerns these addresses of the range. No selector: all of the
+	 * range. */
+	struct traffic_selector_set remote;
+};
+
+#define SA_GROUPS_CHANGES 128 /* the last ones are known: more than one read of the SPD makes */
+
 struct sa_groups { /* zeroed before first use */
 	struct sa_spans spans[SA_GROUPS_FAMILIES];
 	struct sa_groups_share *shares;
@@ -90,7 +114,10 @@ struct sa_groups { /* zeroed before first use */
 	struct sa_group_turn *turns;
 	struct sa_group *first;
 	uint64_t numbered;
-	uint64_t comparisons;				/* of selectors */
+	uint64_t unshared;    /* groups without a share */
+	uint64_t comparisons; /* of selectors */
+	uint64_t changes;     /* so far: sa_group_changes.h */
+	struct sa_groups_change changed[SA_GROUPS_CHANGES];
 	uint64_t work, turn_left, turn_ms;		/* of sa_group_rivals.h */
 	const struct choice *choice;			/* NULL: any overlap is a conflict */
 	struct sa_groups_ids ids[LATCH_PARAMS_MAX + 1]; /* by params */

@@ -7,6 +7,7 @@
 
 #include "common/loop.h"
 #include "latchd/sa/child/child_sa.h"
+#include "latchd/sa/child/sa_group_changes.h"
 
 bool sa_group_rivals_contested(const struct sa_group *group)
 {
@@ -304,12 +305,14 @@ static void decide_at_once(struct sa_groups *groups)
 
 void sa_group_rivals_enter(struct sa_groups *groups, struct sa_group *group)
 {
+	sa_group_changes_add(groups, group, SA_GROUPS_BEGINS);
 	begin_search(groups, group, true);
 	decide_at_once(groups);
 }
 
 void sa_group_rivals_leave(struct sa_groups *groups, struct sa_group *group)
 {
+	sa_group_changes_add(groups, group, SA_GROUPS_CEASES);
 	end_search(groups, group);
 	clear_rival(group);
 	search_other_rivals(groups, group);
@@ -337,6 +340,7 @@ void sa_group_rivals_recount(struct sa_groups *groups, uint64_t netns,
 {
 	struct sa_group *group;
 
+	sa_group_changes_add_choice(groups, netns, change);
 	DL_FOREACH2(groups->first, group, next)
 	{
 		if (group->members->netns != netns || !is_concerned(group, change))

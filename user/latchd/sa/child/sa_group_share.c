@@ -2,6 +2,7 @@
 #include "latchd/sa/child/sa_group_share.h"
 
 #include <stdlib.h>
+#include <string.h>
 #include <utlist.h>
 
 #include "latchd/sa/child/child_sa.h"
@@ -15,14 +16,31 @@ static struct sa_groups_share_key share_key(const struct child_sa *child)
 	return key;
 }
 
+static struct sa_groups_share *find(const struct sa_groups *groups,
+				    const struct sa_groups_share_key *key)
+{
+	struct sa_groups_share *share;
+
+	HASH_FIND(hh, groups->shares, key, sizeof(*key), share);
+	return share;
+}
+
 struct sa_groups_share *sa_group_share_find(const struct sa_groups *groups,
 					    const struct child_sa *child)
 {
 	const struct sa_groups_share_key key = share_key(child);
-	struct sa_groups_share *share;
 
-	HASH_FIND(hh, groups->shares, &key, sizeof(key), share);
-	return share;
+	return find(groups, &key);
+}
+
+struct sa_groups_share *sa_group_share_find_at(const struct sa_groups *groups, uint16_t peer,
+					       uint64_t netns, uint8_t family,
+					       const uint8_t address[16])
+{
+	struct sa_groups_share_key key = {.netns = netns, .peer = peer, .family = family};
+
+	memcpy(key.address, address, sizeof(key.address));
+	return find(groups, &key);
 }
 
 struct sa_groups_share *sa_group_share_of(struct sa_groups *groups, const struct child_sa *child)

@@ -27,6 +27,10 @@ struct sa_groups_share {
 	UT_hash_handle hh;
 };
 
+/* family 0: several hosts, and netns 0. NULL: the peer has no group there. */
+struct sa_groups_share *sa_group_share_find_at(const struct sa_groups *groups, uint16_t peer,
+					       uint64_t netns, uint8_t family,
+					       const uint8_t address[16]);
 /* NULL: the peer has no group there. */
 struct sa_groups_share *sa_group_share_find(const struct sa_groups *groups,
 					    const struct child_sa *child);

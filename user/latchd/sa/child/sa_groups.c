@@ -161,6 +161,7 @@ static void start_group(struct sa_groups *groups, struct child_sa *child, uint64
 		.number = groups->numbered++,
 		.digest = digest,
 	};
+	groups->unshared += !share;
 	note_ids(groups, group);
 	DL_APPEND2(groups->first, group, previous, next);
 	enter(groups, child, group);
@@ -239,6 +240,7 @@ void sa_groups_leave(struct sa_groups *groups, struct child_sa *child)
 	}
 	remove_spans(groups, group);
 	sa_group_rivals_leave(groups, group);
+	groups->unshared -= !group->share;
 	sa_group_share_leave(groups, group);
 	sa_groups_forget_stale(groups, group);
 	DL_DELETE2(groups->first, group, previous, next);
@@ -269,10 +271,8 @@ static const struct sa_way *way_of(const struct sa_groups *groups, uint16_t para
 	return ids->known && !ids->others ? &ids->way : NULL;
 }
 
-/* True: the group has an interface id that the latch's own SAs do not have, so the flow's packets
- * pass another device. */
-static bool has_other_device(const struct sa_groups *groups, const struct sa_group *group,
-			     uint64_t netns, uint16_t params)
+bool sa_groups_have_other_device(const struct sa_groups *groups, const struct sa_group *group,
+				 uint64_t netns, uint16_t params)
 {
 	const struct sa_way *own = way_of(groups, params);
 
@@ -283,7 +283,7 @@ bool sa_groups_conflicts(const struct sa_groups *groups, const struct sa_group *
 			 const struct latch_flow *flow, uint16_t params)
 {
 	return group->params != params && child_sas_covers(group->members, flow) &&
-	       !has_other_device(groups, group, flow->netns, params) &&
+	       !sa_groups_have_other_device(groups, group, flow->netns, params) &&
 	       choice_will_carry(groups->choice, &group->way, way_of(groups, params), flow);
 }
 
@@ -291,7 +291,7 @@ bool sa_groups_stands_in(const struct sa_groups *groups, const struct sa_group *
 			 const struct latch_flow *flow, uint16_t params)
 {
 	return child_sas_covers(group->members, flow) &&
-	       !has_other_device(groups, group, flow->netns, params) &&
+	       !sa_groups_have_other_device(groups, group, flow->netns, params) &&
 	       choice_may_carry(groups->choice, &group->way, flow) &&
 	       !choice_will_carry(groups->choice, &group->way, way_of(groups, params), flow);
 }

@@ -34,6 +34,11 @@ void sa_groups_forget_ids(struct sa_groups *groups);
 bool sa_groups_stands_in(const struct sa_groups *groups, const struct sa_group *group,
 			 const struct latch_flow *flow, uint16_t params);
 
+/* True: the group has an interface id that no SA of these params has, so that their packets pass
+ * another device. */
+bool sa_groups_have_other_device(const struct sa_groups *groups, const struct sa_group *group,
+				 uint64_t netns, uint16_t params);
+
 /*
  * May the kernel use an SA of the group for a flow that is latched to other params? RFC 5660
  * section 2.3 compares selectors only. RFC 4301's ordered SPD excludes some of these

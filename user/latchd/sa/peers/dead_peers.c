@@ -2,6 +2,7 @@
 #include "latchd/sa/peers/dead_peers.h"
 
 #include <errno.h>
+#include <string.h>
 #include <utlist.h>
 
 #include "common/text.h"
@@ -81,7 +82,12 @@ static uint32_t find_peer_id(const struct identities *identities,
 			     const struct peer_death_report *report)
 {
 	struct latch_identity identity = {.auth = report->peer.auth};
+	const struct feed_key *key = &report->peer.key;
 
+	if (key->known) {
+		identity.key_kind = LATCH_KEY_SPKI;
+		memcpy(identity.key, key->sha256, sizeof(identity.key));
+	}
 	if (text_copy(identity.authority, sizeof(identity.authority), report->feed->name) < 0 ||
 	    text_copy(identity.config, sizeof(identity.config), report->peer.config_name) < 0 ||
 	    text_copy(identity.id, sizeof(identity.id), report->peer.id) < 0)

@@ -41,16 +41,25 @@ static bool is_same_peer(const struct ike_sa *ike_sa, const struct feed_peer *pe
 	return has_names(ike_sa, peer->config_name, peer->id);
 }
 
+/* How and by which key it was authenticated is fixed when the IKE_SA is set up. */
+static void take_authentication(struct feed_peer *to, const struct feed_peer *from)
+{
+	to->auth = from->auth;
+	to->key = from->key;
+}
+
 void ike_sas_correct_peer(const struct ike_sa *ike_sa, struct feed_peer *peer)
 {
 	if (is_same_peer(ike_sa, peer))
-		peer->auth = ike_sa->peer.auth;
+		take_authentication(peer, &ike_sa->peer);
 }
 
 void ike_sas_correct_child(const struct ike_sa *ike_sa, struct feed_child *child)
 {
-	if (has_names(ike_sa, child->config_name, child->peer_id))
-		child->peer_auth = ike_sa->peer.auth;
+	if (!has_names(ike_sa, child->config_name, child->peer_id))
+		return;
+	child->peer_auth = ike_sa->peer.auth;
+	child->peer_key = ike_sa->peer.key;
 }
 
 void ike_sas_infer_class(struct ike_sa *ike_sa, const struct feed_child *child)
@@ -58,20 +67,21 @@ void ike_sas_infer_class(struct ike_sa *ike_sa, const struct feed_child *child)
 	if (ike_sa->class_confirmed || !has_names(ike_sa, child->config_name, child->peer_id))
 		return;
 	ike_sa->peer.auth = child->peer_auth;
+	ike_sa->peer.key = child->peer_key;
 	ike_sa->class_confirmed = true;
 }
 
 /* Other names under one unique id: the key manager was restarted. */
 static void update(struct ike_sa *ike_sa, const struct feed_peer *peer)
 {
-	enum feed_auth auth = ike_sa->peer.auth;
+	const struct feed_peer before = ike_sa->peer;
 	bool same_peer = !peer->just_authenticated && is_same_peer(ike_sa, peer);
 
 	ike_sa->peer = *peer;
 	ike_sa->class_confirmed =
 		peer->just_authenticated || (same_peer && ike_sa->class_confirmed);
 	if (same_peer)
-		ike_sa->peer.auth = auth;
+		take_authentication(&ike_sa->peer, &before);
 	ike_sa->in_snapshot = true;
 }
 
@@ -96,7 +106,7 @@ struct ike_sa *ike_sas_rekey(struct ike_sas *ike_sas, const struct feed *feed, u
 	if (!ike_sa || !before || before == ike_sa)
 		return ike_sa;
 	if (is_same_peer(before, peer)) {
-		ike_sa->peer.auth = before->peer.auth;
+		take_authentication(&ike_sa->peer, &before->peer);
 		ike_sa->class_confirmed = before->class_confirmed;
 	}
 	ike_sas_remove(ike_sas, before);

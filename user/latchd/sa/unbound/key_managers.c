@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <utlist.h>
 
+#include "common/loop.h"
+
 struct key_manager *key_managers_find(const struct key_managers *key_managers,
 				      const struct feed *feed)
 {
@@ -26,6 +28,7 @@ int key_managers_attach(struct key_managers *key_managers, struct feed *feed, ui
 		LL_PREPEND(key_managers->first, key_manager);
 	}
 	key_manager->netns = netns;
+	key_manager->attached_ms = loop_now_ms();
 	key_manager->away = false;
 	key_manager->synced = false;
 	return 0;
@@ -72,6 +75,36 @@ bool key_managers_are_synced(const struct key_managers *key_managers, uint64_t n
 		found = found || key_manager->netns == netns;
 	}
 	return found;
+}
+
+bool key_managers_have_listed(const struct key_managers *key_managers, uint64_t netns)
+{
+	const struct key_manager *key_manager;
+	bool found = false;
+
+	LL_FOREACH(key_managers->first, key_manager)
+	{
+		if (key_manager->netns != netns || key_manager->away)
+			continue;
+		if (!key_manager->synced)
+			return false;
+		found = true;
+	}
+	return found;
+}
+
+bool key_managers_list_soon(const struct key_managers *key_managers, uint64_t netns,
+			    uint64_t within_ms)
+{
+	const struct key_manager *key_manager;
+
+	LL_FOREACH(key_managers->first, key_manager)
+	{
+		if (key_manager->netns == netns && !key_manager->away && !key_manager->synced &&
+		    loop_now_ms() - key_manager->attached_ms < within_ms)
+			return true;
+	}
+	return false;
 }
 
 void key_managers_resync(const struct key_managers *key_managers, uint64_t netns)

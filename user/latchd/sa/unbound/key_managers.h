@@ -14,6 +14,7 @@
 struct key_manager {
 	struct feed *feed;
 	uint64_t netns;		/* cookie */
+	uint64_t attached_ms;	/* the last time */
 	bool away;		/* it may come back in another namespace */
 	bool synced;		/* all its CHILD_SAs are reported since it was attached */
 	bool list_failed;	/* its first list, or a report of a list, had no effect */
@@ -44,6 +45,12 @@ bool key_managers_serve(const struct key_managers *key_managers, uint64_t netns)
 /* Are all key managers of the namespace synced? False while none serves it: after a restart of
  * latchd they may attach later. */
 bool key_managers_are_synced(const struct key_managers *key_managers, uint64_t netns);
+/* Have all that are attached listed their CHILD_SAs, and is there one? Those that are away have
+ * none that counts. */
+bool key_managers_have_listed(const struct key_managers *key_managers, uint64_t netns);
+/* Was one of them, whose list is missing, attached within this time? */
+bool key_managers_list_soon(const struct key_managers *key_managers, uint64_t netns,
+			    uint64_t within_ms);
 /* Requests a snapshot from each synced key manager of the namespace. */
 void key_managers_resync(const struct key_managers *key_managers, uint64_t netns);
 /* Requests another list from each with list_failed. */

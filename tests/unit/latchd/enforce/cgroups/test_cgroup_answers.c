@@ -8,24 +8,34 @@
 
 TestSuite(cgroup_answers, .init = start, .fini = finish, .timeout = 120);
 
-/* Of the cgroup itself: ids of the programs at getsockopt(). */
-static unsigned int answers_of(int which, uint32_t *ret_id)
+#define ANSWER_PINS 2 /* of a cgroup: option_get, option_set */
+
+static unsigned int programs_at(int which, enum bpf_attach_type type, uint32_t *ret_id)
 {
 	uint32_t ids[64] = {0}, count = 64;
 	uint64_t id;
 	int fd = cgroup_open(paths[which], &id);
 
 	cr_assert_geq(fd, 0);
-	cr_assert_eq(
-		bpf_prog_query(fd, BPF_CGROUP_GETSOCKOPT, BPF_F_QUERY_EFFECTIVE, NULL, ids, &count),
-		0);
+	cr_assert_eq(bpf_prog_query(fd, type, BPF_F_QUERY_EFFECTIVE, NULL, ids, &count), 0);
 	close(fd);
 	if (ret_id)
 		*ret_id = ids[0];
 	return count;
 }
 
-static unsigned int answers_before;
+/* Of the cgroup itself: ids of the programs at getsockopt(). */
+static unsigned int answers_of(int which, uint32_t *ret_id)
+{
+	return programs_at(which, BPF_CGROUP_GETSOCKOPT, ret_id);
+}
+
+static unsigned int takers_of(int which)
+{
+	return programs_at(which, BPF_CGROUP_SETSOCKOPT, NULL);
+}
+
+static unsigned int answers_before, takers_before;
 
 static void expect_answers(int which, unsigned int count)
 {
@@ -38,10 +48,23 @@ static void expect_answers(int which, unsigned int count)
 		     answers_of(which, NULL), names[which]);
 }
 
+/* The program that takes wishes, behind expect_answers(). */
+static void expect_takers(int which, unsigned int count)
+{
+	unsigned int waited;
+
+	for (waited = 0; takers_of(which) != takers_before + count && waited < LIMIT_MS;
+	     waited += 10)
+		poll(NULL, 0, 10);
+	cr_expect_eq(takers_of(which), takers_before + count, "%u programs at %s", takers_of(which),
+		     names[which]);
+}
+
 static void note_before(int which)
 {
 	before = programs_of(which);
 	answers_before = answers_of(which, NULL);
+	takers_before = takers_of(which);
 }
 
 static void set_answers(bool on)
@@ -57,6 +80,7 @@ Test(cgroup_answers, without_the_interface_no_program_is_at_getsockopt)
 	attach();
 	expect_once(A);
 	expect_answers(A, 0);
+	expect_takers(A, 0);
 	cr_expect_not(cgroups_answer(cgroups));
 	cr_expect_not(cgroups_have_program(cgroups, LATCH_ANSWER_PROGRAM));
 }
@@ -73,6 +97,8 @@ Test(cgroup_answers, each_configured_cgroup_gets_the_program_when_it_comes)
 	make(B);
 	cgroups_check(cgroups);
 	expect_answers(B, 1);
+	expect_takers(A, 1);
+	expect_takers(B, 1);
 	expect_once(B);
 	cr_expect(cgroups_have_program(cgroups, LATCH_ANSWER_PROGRAM));
 }
@@ -99,12 +125,13 @@ Test(cgroup_answers, a_reload_attaches_and_detaches_them_and_leaves_the_gates)
 	without = pins();
 	set_answers(true);
 	expect_answers(A, 1);
-	cr_expect_eq(pins(), without + 1);
+	cr_expect_eq(pins(), without + ANSWER_PINS);
 	cr_expect(cgroups_have_program(cgroups, LATCH_ANSWER_PROGRAM));
 	set_answers(true);
 	expect_answers(A, 1);
 	set_answers(false);
 	cr_expect_eq(answers_of(A, NULL), answers_before, "detached at once");
+	cr_expect_eq(takers_of(A), takers_before, "detached at once");
 	cr_expect_eq(pins(), without);
 	expect_once(A);
 	cgroups_check(cgroups);
@@ -298,7 +325,7 @@ static void detach_answers(int which)
 	close(fd);
 	cr_assert_eq(links_list(gates_object(gates), LINKS_OF_ANSWERS, id, paths[which], &links),
 		     0);
-	cr_assert_eq(links.count, 1);
+	cr_assert_eq(links.count, ANSWER_PINS);
 	fd = link_pin_open(links.link[0].pin, "");
 	cr_assert_geq(fd, 0);
 	cr_assert_eq(bpf_link_detach(fd), 0);
@@ -400,7 +427,7 @@ Test(cgroup_answers, an_end_of_the_gates_ends_the_answers_of_a_cgroup)
 	expect_none(A);
 	expect_answers(A, 0);
 	cr_assert_eq(links_list(gates_object(gates), LINKS_OF_CGROUP, 1, "a", &links), 0);
-	cr_expect_eq(pins(), links.count + 1, "those of b alone");
+	cr_expect_eq(pins(), links.count + ANSWER_PINS, "those of b alone");
 }
 
 Test(cgroup_answers, purge_detaches_them_at_once_before_the_gates)
@@ -418,6 +445,8 @@ Test(cgroup_answers, purge_detaches_them_at_once_before_the_gates)
 	purge_answers(LATCH_PIN_ROOT);
 	cr_expect_eq(answers_of(A, NULL), answers_before);
 	cr_expect_eq(answers_of(B, NULL), answers_before);
+	cr_expect_eq(takers_of(A), takers_before);
+	cr_expect_eq(takers_of(B), takers_before);
 	expect_once(A);
 	expect_once(B);
 	cr_expect_eq(pins(), before_purge, "the pins go with the others");
@@ -425,14 +454,15 @@ Test(cgroup_answers, purge_detaches_them_at_once_before_the_gates)
 	purge_answers("/nonexistent");
 }
 
-/* So an answer comes only where the gates are. */
-Test(cgroup_answers, the_program_is_the_last_of_a_set)
+/* So an answer comes, and a wish is taken, only where the gates are. */
+Test(cgroup_answers, the_programs_are_the_last_of_a_set)
 {
 	struct links links;
 
 	cr_assert_eq(links_list(gates_object(gates), LINKS_OF_CGROUP, 1, "a", &links), 0);
 	cr_assert_eq(links_add_answers(gates_object(gates), &links), 0);
-	cr_assert_gt(links.count, 3);
-	cr_expect_str_eq(links.link[links.count - 1].name, LATCH_ANSWER_PROGRAM);
-	cr_expect_str_neq(links.link[links.count - 2].name, LATCH_ANSWER_PROGRAM);
+	cr_assert_gt(links.count, 4);
+	cr_expect_str_eq(links.link[links.count - 1].name, LATCH_WISH_PROGRAM);
+	cr_expect_str_eq(links.link[links.count - 2].name, LATCH_ANSWER_PROGRAM);
+	cr_expect_str_neq(links.link[links.count - 3].name, LATCH_ANSWER_PROGRAM);
 }

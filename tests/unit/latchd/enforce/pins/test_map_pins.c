@@ -44,17 +44,21 @@ static uint32_t map_id(int fd)
 }
 
 /* As an attached latchd after its pins of maps were removed. */
-static void attach_gate(void)
+static void attach_as(enum gates_part part, enum bpf_attach_type type, const char *pin)
 {
 	int link;
 
 	cgroup_enter();
 	gates_set_up();
-	link = bpf_link_create(gates_program(gates, GATES_EGRESS), cgroup_fd,
-			       BPF_CGROUP_INET_EGRESS, NULL);
+	link = bpf_link_create(gates_program(gates, part), cgroup_fd, type, NULL);
 	cr_assert_geq(link, 0, "%s", strerror(-link));
-	cr_assert_eq(bpf_obj_pin(link, PINS_LINKS "/gate_egress"), 0);
+	cr_assert_eq(bpf_obj_pin(link, pin), 0);
 	close(link);
+}
+
+static void attach_gate(void)
+{
+	attach_as(GATES_EGRESS, BPF_CGROUP_INET_EGRESS, PINS_LINKS "/gate_egress");
 }
 
 static void detach_gate(void)
@@ -77,14 +81,17 @@ Test(map_pins, a_map_without_a_pin_is_found_by_the_attached_program, .fini = det
 	cr_expect_eq(map_pins_find("no_such_map"), -ENOENT);
 }
 
-static void leave_gate(void)
+/* This program reads no identity. */
+#define RELEASE_PIN PINS_LINKS "/socket_released"
+
+static void leave_program(void)
 {
-	unlink(PINS_LINKS "/gate_egress");
+	unlink(RELEASE_PIN);
 	cgroup_leave();
 }
 
 /* latchd has ended, and all of its pins of maps were removed. */
-Test(map_pins, the_identity_table_lives_as_long_as_an_attached_program, .fini = leave_gate)
+Test(map_pins, the_identity_table_lives_as_long_as_an_attached_program, .fini = leave_program)
 {
 	static const char *const kept[] = {"identities", "associations", "params"};
 	struct latch_identity identity = {.id = "c.example"}, found = {0};
@@ -92,10 +99,10 @@ Test(map_pins, the_identity_table_lives_as_long_as_an_attached_program, .fini = 
 	size_t i;
 	int map;
 
-	attach_gate();
+	attach_as(GATES_RELEASE, BPF_CGROUP_INET_SOCK_RELEASE, RELEASE_PIN);
 	for (i = 0; i < 2; i++)
 		cr_expect_eq(map_pins_find(kept[i]), -ENOENT, "%s is in the program", kept[i]);
-	cr_assert_eq(map_pins_bind(gates_object(gates), gates_program(gates, GATES_EGRESS)), 0);
+	cr_assert_eq(map_pins_bind(gates_object(gates), gates_program(gates, GATES_RELEASE)), 0);
 	cr_assert_eq(bpf_map_update_elem(maps.identities, &key, &identity, BPF_ANY), 0);
 	gates_tear_down();
 	for (i = 0; i < 3; i++) {

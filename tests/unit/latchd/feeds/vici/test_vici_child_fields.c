@@ -224,7 +224,7 @@ Test(vici_child_fields, a_long_connection_name_is_refused_and_a_long_child_name_
 	cr_expect_eq(strlen(child.child_name), FEED_NAME_MAX - 1);
 }
 
-static enum feed_down_cause cause_of(const char *members)
+static enum feed_down_cause cause_named(enum vici_named_cause named, const char *members)
 {
 	struct vici_span message;
 	struct vici_ike_sa ike_sa;
@@ -233,7 +233,12 @@ static enum feed_down_cause cause_of(const char *members)
 	snprintf(json, sizeof(json), "{\"x509\":{%s}}", members);
 	message = vici_from_json(json);
 	cr_assert_eq(vici_ike_sa_next(&message, &ike_sa), 1);
-	return vici_ike_sa_down_cause(&ike_sa);
+	return vici_ike_sa_down_cause(&ike_sa, named);
+}
+
+static enum feed_down_cause cause_of(const char *members)
+{
+	return cause_named(VICI_NAMED_NOTHING, members);
 }
 
 Test(vici_child_fields, state_and_tasks_of_an_ike_sa_determine_its_down_cause)
@@ -267,6 +272,69 @@ Test(vici_child_fields, state_and_tasks_of_an_ike_sa_determine_its_down_cause)
 		     FEED_DOWN_ORDERLY);
 	cr_expect_eq(cause_of("\"state\":\"DELETING\""), FEED_DOWN_ORDERLY);
 	cr_expect_eq(cause_of("\"uniqueid\":\"1\""), FEED_DOWN_ORDERLY);
+}
+
+static const char *const ends_in_good_order[] = {
+	"\"state\":\"DELETING\"",
+	"\"state\":\"DELETING\",\"tasks-active\":[\"IKE_DELETE\"]",
+	"\"state\":\"REKEYED\",\"tasks-active\":[\"IKE_DELETE\"]",
+	"\"state\":\"ESTABLISHED\",\"tasks-active\":[\"IKE_DPD\"],\"tasks-queued\":[\"IKE_DELETE\"]",
+	"\"state\":\"CONNECTING\"",
+	"\"uniqueid\":\"1\"",
+};
+
+static const char *const other_ends[] = {
+	"\"state\":\"ESTABLISHED\",\"tasks-active\":[\"IKE_DPD\"]",
+	"\"state\":\"REKEYING\",\"tasks-active\":[\"IKE_REKEY\"],\"tasks-queued\":[\"IKE_DPD\"]",
+	"\"state\":\"ESTABLISHED\",\"tasks-active\":[\"IKE_DPD\"],\"tasks-passive\":[\"CHILD_CREATE\"]",
+	"\"state\":\"ESTABLISHED\",\"tasks-active\":[\"IKE_DPD\"],\"initiator\":\"yes\",\"established\":\"3\"",
+	"\"state\":\"ESTABLISHED\",\"version\":\"1\"",
+	"\"state\":\"ESTABLISHED\"",
+};
+
+#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+
+Test(vici_child_fields, an_alert_turns_no_end_in_good_order_into_a_dead_peer)
+{
+	size_t i;
+
+	for (i = 0; i < COUNT(ends_in_good_order); i++) {
+		cr_expect_eq(cause_named(VICI_NAMED_TIMEOUT, ends_in_good_order[i]),
+			     FEED_DOWN_ORDERLY, "%s", ends_in_good_order[i]);
+		cr_expect_eq(cause_named(VICI_NAMED_NO_TIMEOUT, ends_in_good_order[i]),
+			     FEED_DOWN_ORDERLY, "%s", ends_in_good_order[i]);
+	}
+}
+
+Test(vici_child_fields, R_2_19_an_alert_names_a_dead_peer_whatever_the_tasks_are)
+{
+	size_t i;
+
+	for (i = 0; i < COUNT(other_ends); i++)
+		cr_expect_eq(cause_named(VICI_NAMED_TIMEOUT, other_ends[i]), FEED_DOWN_PEER_DEAD,
+			     "%s", other_ends[i]);
+}
+
+Test(vici_child_fields, a_peer_that_has_authenticated_again_is_neither_dead_nor_rebooted)
+{
+	size_t i;
+
+	for (i = 0; i < COUNT(other_ends); i++)
+		cr_expect_eq(cause_named(VICI_NAMED_REPLACED, other_ends[i]), FEED_DOWN_ORDERLY,
+			     "%s", other_ends[i]);
+}
+
+Test(vici_child_fields, without_the_alert_of_a_charon_that_has_alerts_no_peer_is_dead)
+{
+	static const enum feed_down_cause causes[COUNT(other_ends)] = {
+		FEED_DOWN_PEER_REBOOTED, FEED_DOWN_PEER_REBOOTED, FEED_DOWN_ORDERLY,
+		FEED_DOWN_ORDERLY,	 FEED_DOWN_ORDERLY,	  FEED_DOWN_PEER_REBOOTED,
+	};
+	size_t i;
+
+	for (i = 0; i < COUNT(other_ends); i++)
+		cr_expect_eq(cause_named(VICI_NAMED_NO_TIMEOUT, other_ends[i]), causes[i], "%s",
+			     other_ends[i]);
 }
 
 /* After a rekey charon lists the old CHILD_SA for some seconds. */

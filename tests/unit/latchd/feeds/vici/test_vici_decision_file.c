@@ -47,7 +47,10 @@ static int open_as(pid_t charon)
 
 static void add(uint32_t id, enum vici_proof proof)
 {
-	const struct vici_decision decision = {proof, FEED_AUTH_PSK, 5, 6 + (uint64_t)proof};
+	const struct vici_decision decision = {.proof = proof,
+					       .class = FEED_AUTH_PSK,
+					       .connection = 5,
+					       .peer = 6 + (uint64_t)proof};
 
 	cr_assert_eq(vici_decisions_set(&memory.decisions, id, &decision), 0);
 	cr_assert_eq(vici_decision_file_add(&file, id, &decision, &memory), 0);
@@ -94,6 +97,77 @@ Test(vici_decision_file, the_next_latchd_has_the_decisions_their_key_and_the_con
 	vici_unproven_sweep(&memory.unproven_connections, &ended);
 	cr_expect(vici_unproven_contain(&memory.unproven_connections, 5),
 		  "its traps outlive its IKE_SAs");
+}
+
+static struct feed_key key_of(uint8_t byte)
+{
+	struct feed_key key = {.known = true};
+
+	memset(key.sha256, byte, sizeof(key.sha256));
+	return key;
+}
+
+static void expect_key(const struct feed_key *key, uint8_t byte)
+{
+	const struct feed_key expected = key_of(byte);
+
+	cr_expect(key->known);
+	cr_expect_eq(memcmp(key->sha256, expected.sha256, sizeof(key->sha256)), 0);
+}
+
+Test(vici_decision_file, the_next_latchd_has_the_keys)
+{
+	struct vici_decision decision = {.proof = VICI_PROOF, .class = FEED_AUTH_PUBKEY};
+	const struct vici_decision *next;
+
+	cr_assert_eq(open_as(CHARON), 0);
+	decision.peer_key = key_of(0xc9);
+	cr_assert_eq(vici_decisions_set(&memory.decisions, 7, &decision), 0);
+	cr_assert_eq(vici_decision_file_add(&file, 7, &decision, &memory), 0);
+	decision.local_key = key_of(0x01);
+	cr_assert_eq(vici_decisions_set(&memory.decisions, 8, &decision), 0);
+	cr_assert_eq(vici_decision_file_add(&file, 8, &decision, &memory), 0);
+	forget();
+	cr_assert_eq(open_as(CHARON), 0);
+	next = vici_decisions_find(&memory.decisions, 7);
+	cr_assert_not_null(next);
+	expect_key(&next->peer_key, 0xc9);
+	cr_expect_not(next->local_key.known);
+	next = vici_decisions_find(&memory.decisions, 8);
+	cr_assert_not_null(next);
+	expect_key(&next->peer_key, 0xc9);
+	expect_key(&next->local_key, 0x01);
+}
+
+/* An earlier latchd wrote lines without keys. */
+Test(vici_decision_file, a_line_with_a_malformed_key_does_not_count)
+{
+	static const char *const keys[] = {" - -\n", " -\n",	 " - - \n",
+					   " x y\n", " 00 00\n", " - 0-\n"};
+	char path[sizeof(file.path)];
+	const struct vici_decision *decision;
+	FILE *stream;
+	size_t i;
+
+	leave_two();
+	strcpy(path, file.path);
+	stream = fopen(path, "a");
+	cr_assert_not_null(stream);
+	for (i = 0; i < 6; i++)
+		fprintf(stream, "ike-sa %zu 0 1 5 6%s", 20 + i, keys[i]);
+	fprintf(stream, "ike-sa 30 0 1 5 6 %065d -\n", 0);
+	fprintf(stream, "ike-sa 31 0 1 5 6 -%063d -\n", 0);
+	cr_assert_eq(fclose(stream), 0);
+	cr_assert_eq(open_as(CHARON), 0);
+	decision = vici_decisions_find(&memory.decisions, 20);
+	cr_assert_not_null(decision);
+	cr_expect_not(decision->peer_key.known || decision->local_key.known);
+	for (i = 1; i < 6; i++)
+		if (i != 2)
+			cr_expect_null(vici_decisions_find(&memory.decisions, 20 + (uint32_t)i),
+				       "%s", keys[i]);
+	cr_expect_null(vici_decisions_find(&memory.decisions, 30));
+	cr_expect_null(vici_decisions_find(&memory.decisions, 31), "a sign is no digit");
 }
 
 Test(vici_decision_file, another_charon_begins_anew)
@@ -180,7 +254,8 @@ Test(vici_decision_file, lines_of_ended_ike_sas_do_not_make_the_file_grow_withou
 
 	cr_assert_eq(open_as(CHARON), 0);
 	for (id = 1; id < 4 * VICI_DECISION_FILE_SPARE; id++) {
-		const struct vici_decision decision = {VICI_PROOF, FEED_AUTH_PSK, 5, id};
+		const struct vici_decision decision = {
+			.proof = VICI_PROOF, .class = FEED_AUTH_PSK, .connection = 5, .peer = id};
 
 		cr_assert_eq(vici_decision_file_add(&file, id, &decision, &memory), 0);
 	}
@@ -190,7 +265,8 @@ Test(vici_decision_file, lines_of_ended_ike_sas_do_not_make_the_file_grow_withou
 /* One peer that rekeys leaves a line each time. Its last IKE_SA is the one that lives. */
 Test(vici_decision_file, the_last_of_many_ike_sas_of_a_peer_has_its_decision)
 {
-	const struct vici_decision decision = {VICI_UNPROVEN_ANY, FEED_AUTH_PSK, 5, 6};
+	const struct vici_decision decision = {
+		.proof = VICI_UNPROVEN_ANY, .class = FEED_AUTH_PSK, .connection = 5, .peer = 6};
 	uint32_t id;
 
 	cr_assert_eq(open_as(CHARON), 0);
@@ -232,7 +308,8 @@ static void without_descriptors(int (*act)(void), int expected)
 
 static int add_ten(void)
 {
-	const struct vici_decision decision = {VICI_PROOF, FEED_AUTH_PSK, 5, 6};
+	const struct vici_decision decision = {
+		.proof = VICI_PROOF, .class = FEED_AUTH_PSK, .connection = 5, .peer = 6};
 
 	return vici_decision_file_add(&file, 10, &decision, &memory);
 }
@@ -275,8 +352,10 @@ Test(vici_decision_file, a_file_that_an_error_closed_has_all_again_at_the_next_l
 	cr_assert_not_null(file.file);
 	cr_expect_eq(add_ten(), -ENOSPC);
 	cr_expect_null(file.file);
-	vici_decisions_set(&memory.decisions, 10,
-			   &(struct vici_decision){VICI_PROOF, FEED_AUTH_PSK, 5, 6});
+	vici_decisions_set(
+		&memory.decisions, 10,
+		&(struct vici_decision){
+			.proof = VICI_PROOF, .class = FEED_AUTH_PSK, .connection = 5, .peer = 6});
 	vici_decision_file_retry(&file, &memory);
 	forget();
 	cr_assert_eq(open_as(CHARON), 0);

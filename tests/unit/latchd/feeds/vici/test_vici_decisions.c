@@ -17,7 +17,8 @@ TestSuite(vici_decisions, .fini = finish);
 
 static int set(uint32_t id, enum vici_proof proof, uint64_t connection, uint64_t peer)
 {
-	const struct vici_decision decision = {proof, FEED_AUTH_PUBKEY, connection, peer};
+	const struct vici_decision decision = {
+		.proof = proof, .class = FEED_AUTH_PUBKEY, .connection = connection, .peer = peer};
 
 	return vici_decisions_set(&decisions, id, &decision);
 }
@@ -148,7 +149,8 @@ Test(vici_decisions, an_identity_that_rekeys_without_end_leaves_the_places_of_it
 
 Test(vici_decisions, a_file_has_more_of_an_identity_than_a_charon_adds)
 {
-	const struct vici_decision decision = {VICI_PROOF, FEED_AUTH_PUBKEY, 1, 2};
+	const struct vici_decision decision = {
+		.proof = VICI_PROOF, .class = FEED_AUTH_PUBKEY, .connection = 1, .peer = 2};
 	uint32_t id;
 
 	for (id = 1; id <= VICI_DECISIONS_PEER_CONTINUED + 1; id++)
@@ -158,8 +160,12 @@ Test(vici_decisions, a_file_has_more_of_an_identity_than_a_charon_adds)
 /* A file has both in their order. */
 Test(vici_decisions, only_a_decision_that_decides_nothing_is_replaced)
 {
-	const struct vici_decision unnoted = {VICI_UNPROVEN_UNNOTED, FEED_AUTH_UNKNOWN, 1, 2};
-	const struct vici_decision proof = {VICI_PROOF, FEED_AUTH_PUBKEY, 1, 2};
+	const struct vici_decision unnoted = {.proof = VICI_UNPROVEN_UNNOTED,
+					      .class = FEED_AUTH_UNKNOWN,
+					      .connection = 1,
+					      .peer = 2};
+	const struct vici_decision proof = {
+		.proof = VICI_PROOF, .class = FEED_AUTH_PUBKEY, .connection = 1, .peer = 2};
 
 	cr_assert_eq(vici_decisions_restore(&decisions, 7, &unnoted), 0);
 	cr_assert_eq(vici_decisions_restore(&decisions, 7, &proof), 0);
@@ -187,7 +193,8 @@ Test(vici_decisions, a_connection_whose_ike_sas_all_rekey_leaves_the_rest_to_oth
 /* Those that live count once a list shows them, and no more than a share. */
 Test(vici_decisions, a_connection_with_a_full_file_leaves_the_rest_to_others_after_a_restart)
 {
-	struct vici_decision decision = {VICI_PROOF, FEED_AUTH_PUBKEY, 1, 0};
+	struct vici_decision decision = {
+		.proof = VICI_PROOF, .class = FEED_AUTH_PUBKEY, .connection = 1, .peer = 0};
 	uint32_t id, all = VICI_DECISIONS_CONNECTION_CONTINUED;
 
 	for (id = 1; id <= all; id++) {
@@ -208,7 +215,8 @@ Test(vici_decisions, a_connection_with_a_full_file_leaves_the_rest_to_others_aft
 
 Test(vici_decisions, a_decision_of_a_file_counts_for_no_share_until_a_list_shows_its_ike_sa)
 {
-	const struct vici_decision decision = {VICI_PROOF, FEED_AUTH_PUBKEY, 1, 2};
+	const struct vici_decision decision = {
+		.proof = VICI_PROOF, .class = FEED_AUTH_PUBKEY, .connection = 1, .peer = 2};
 	uint32_t id;
 
 	for (id = 1; id <= 2 * VICI_DECISIONS_PEER; id++)

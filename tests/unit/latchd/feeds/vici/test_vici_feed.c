@@ -17,14 +17,14 @@ Test(vici_feed, the_feed_registers_for_events_before_it_lists_sas)
 	feed_start();
 	cr_expect_eq(trace_count(""), 0, "a callback before the caller has the feed");
 	wait_for("state synced charon 5.9.8, process", 1);
-	EXPECT_ORDER("attached", "state connected", "charon: register ike-updown",
-		     "charon: register child-updown", "charon: register child-rekey",
-		     "charon: register ike-rekey", "charon: register ike-update",
-		     "charon: register list-conn", "charon: version", "charon: register list-sa",
-		     "charon: list-conns", "charon: answer list-conns", "snapshot begin",
-		     "charon: answer list-sas", D_LINE "pubkey vici list-sas", "snapshot end",
-		     "state synced");
-	cr_expect_eq(trace_count("charon: register"), 7);
+	EXPECT_ORDER("attached", "state connected", "charon: register alert",
+		     "charon: register ike-updown", "charon: register child-updown",
+		     "charon: register child-rekey", "charon: register ike-rekey",
+		     "charon: register ike-update", "charon: register list-conn", "charon: version",
+		     "charon: register list-sa", "charon: list-conns", "charon: answer list-conns",
+		     "snapshot begin", "charon: answer list-sas", D_LINE "pubkey vici list-sas",
+		     "snapshot end", "state synced");
+	cr_expect_eq(trace_count("charon: register"), 8);
 	cr_expect_eq(trace_count("charon: accept"), 2);
 	cr_expect_eq(feed->state, FEED_STATE_SYNCED);
 	cr_expect_eq(feed->resyncs, 0);
@@ -90,6 +90,109 @@ static void play(const char *name)
 	while (vici_fixture_next(&fixture))
 		fake_charon_push(&charon, fixture.event, fixture.json);
 	vici_fixture_close(&fixture);
+}
+
+/*
+ * The same steps with each version, captured from two charons with kernel-libipsec: the peer rekeys
+ * its CHILD_SA and its IKE_SA, authenticates again, is killed and comes back, is killed and does
+ * not answer a rekey, comes back and ends in good order. In 6.0 the new IKE_SA is up before the old
+ * one ends. 6.1 has alerts, and none of them names another cause than the tasks.
+ */
+static void check_version(const char *version, bool has_alerts)
+{
+	charon.has_alerts = has_alerts;
+	start_both();
+	play(version);
+	wait_for("peer 5 orderly d.example", 1);
+	EXPECT_ORDER("peer 1 up d.example x509 pubkey", "up d.example");
+	EXPECT_ORDER("peer 3 up d.example x509 pubkey", "up d.example",
+		     "peer 3 peer-rebooted d.example x509 pubkey by 4",
+		     "peer 4 up d.example x509 pubkey", "up d.example",
+		     "peer 4 peer-dead d.example x509 pubkey by 0",
+		     "peer 5 up d.example x509 pubkey", "up d.example",
+		     "peer 5 orderly d.example x509 pubkey by 0");
+	cr_expect_eq(trace_count("peer 2 orderly d.example"), 1, "authenticated again");
+	cr_expect_eq(trace_count("peer 1 peer-") + trace_count("peer 2 peer-"), 0);
+	cr_expect_eq(trace_count("peer 3 peer-"), 1, "rebooted");
+	cr_expect_eq(trace_count("peer 4 peer-"), 1, "dead");
+	cr_expect_eq(trace_count("peer 5 peer-"), 0);
+	cr_expect_eq(sink.up_count, 5, "four IKE_SAs and a rekey");
+}
+
+Test(vici_feed, strongswan_5_9_8_tells_of_rekeys_reboots_and_dead_peers)
+{
+	check_version("strongswan-5.9.8", false);
+}
+
+Test(vici_feed, strongswan_6_0_1_tells_of_rekeys_reboots_and_dead_peers)
+{
+	check_version("strongswan-6.0.1", false);
+}
+
+Test(vici_feed, strongswan_6_1_0_tells_of_rekeys_reboots_and_dead_peers)
+{
+	check_version("strongswan-6.1.0", true);
+}
+
+Test(vici_feed, without_its_alerts_strongswan_6_1_0_tells_the_same)
+{
+	check_version("strongswan-6.1.0", false);
+}
+
+/*
+ * Captured from 6.1.0 as the sessions above, its connection renamed. The peer's charon is killed
+ * and comes back with INITIAL_CONTACT: first while all requests are answered, then during an
+ * unanswered one.
+ */
+Test(vici_feed, R_2_19_alerts_tell_a_reboot_during_an_unanswered_request_from_a_dead_peer)
+{
+	charon.has_alerts = true;
+	start_both();
+	play("strongswan-6.1.0-reboots");
+	wait_for("peer 3 up c.example", 1);
+	EXPECT_ORDER("peer 1 orderly c.example", "peer 1 peer-rebooted c.example x509 pubkey by 2",
+		     "peer 2 up c.example x509 pubkey now", "peer 2 orderly c.example",
+		     "peer 2 peer-rebooted c.example x509 pubkey by 3");
+	cr_expect_eq(trace_count("peer 1 peer-") + trace_count("peer 2 peer-"), 2);
+}
+
+Test(vici_feed, R_2_19_without_alerts_a_reboot_during_an_unanswered_request_is_a_dead_peer)
+{
+	start_both();
+	play("strongswan-6.1.0-reboots");
+	wait_for("peer 3 up c.example", 1);
+	EXPECT_ORDER("peer 1 peer-rebooted c.example x509 pubkey by 2",
+		     "peer 2 peer-dead c.example x509 pubkey by 0");
+}
+
+/*
+ * Under unique = replace the peer authenticates again at its address. Then it loses its state,
+ * moves and authenticates without INITIAL_CONTACT. Its old address answers neither the request nor
+ * the DELETE.
+ */
+static void check_replaced(bool has_alerts)
+{
+	charon.has_alerts = has_alerts;
+	start_both();
+	play("strongswan-6.1.0-replaced");
+	wait_for("peer 2 orderly c.example", 1);
+	EXPECT_ORDER("peer 1 up c.example", "peer 2 up c.example", "peer 1 orderly c.example",
+		     "peer 3 up c.example", "peer 2 orderly c.example");
+	cr_expect_eq(trace_count("peer 1 peer-") + trace_count("peer 2 peer-") +
+			     trace_count("peer 3 peer-"),
+		     0);
+}
+
+Test(vici_feed,
+     with_alerts_a_peer_that_has_moved_and_authenticated_again_is_neither_dead_nor_rebooted)
+{
+	check_replaced(true);
+}
+
+Test(vici_feed,
+     without_alerts_a_peer_that_has_moved_and_authenticated_again_is_neither_dead_nor_rebooted)
+{
+	check_replaced(false);
 }
 
 Test(vici_feed, a_captured_session_reports_its_children_and_peers_in_order)

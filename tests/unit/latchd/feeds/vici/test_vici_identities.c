@@ -304,6 +304,36 @@ Test(vici_identities, each_round_must_have_a_remote_id_that_is_proof)
 	expect_refusal("the connection's remote id admits other identities");
 }
 
+static void load_rounds(const char *one, const char *other)
+{
+	charon.conn_count = 0;
+	fake_charon_add_conn(&charon,
+			     text_of("{\"x509\":{\"remote-1\":{\"class\":\"public key\",%s},"
+				     "\"remote-2\":{\"class\":\"public key\",%s}}}",
+				     one, other));
+}
+
+/* RFC 4739. charon prints the identity of the last round. */
+Test(vici_identities, the_pinned_key_of_another_round_is_no_proof_of_the_printed_identity)
+{
+	load_rounds(ANY ",\"certs\":[\"" DN "\"]", ANY);
+	fake_charon_start(&charon);
+	feed_start();
+	wait_for("state synced", 1);
+	up(7, 70, DN);
+	expect_refusal("the connection's remote id admits other identities");
+}
+
+Test(vici_identities, the_pinned_key_of_the_last_round_is_proof_of_the_printed_identity)
+{
+	load_rounds(ANY, ANY ",\"certs\":[\"" DN "\"]");
+	fake_charon_start(&charon);
+	feed_start();
+	wait_for("state synced", 1);
+	up(7, 70, DN);
+	wait_for("up " DN " 00000070", 1);
+}
+
 /* A second latchd, with the same charon and another one's file. */
 Test(vici_identities, a_new_latchd_keeps_the_decisions_of_the_one_before)
 {

@@ -88,7 +88,7 @@ static void read_children(struct vici_span message, enum vici_children_form form
 	const char *reason;
 
 	while (vici_ike_sa_next(&message, &ike_sa) > 0) {
-		vici_ike_sa_down_cause(&ike_sa);
+		vici_ike_sa_down_cause(&ike_sa, VICI_NAMED_NOTHING);
 		children = ike_sa.children;
 		while (vici_child_next(&children, form, &section) > 0) {
 			switch (vici_child_read(&ike_sa, section, &child, &reason)) {
@@ -135,9 +135,13 @@ static void try_damaged(struct vici_span message)
 
 static void each_captured(void (*act)(struct vici_span message))
 {
-	static const char *const files[] = {"attackD-tcp", "establish-rekey-collision-attackD-dpd",
+	static const char *const files[] = {"attackD-tcp",
+					    "establish-rekey-collision-attackD-dpd",
 					    "initialcontact-ikerekey-reauth-delete",
-					    "rawkey-psk-keyid"};
+					    "rawkey-psk-keyid",
+					    "strongswan-5.9.8",
+					    "strongswan-6.0.1",
+					    "strongswan-6.1.0"};
 	struct vici_fixture fixture;
 	size_t i;
 

@@ -188,6 +188,13 @@ Test(vici_peers, feed_peer_equal_compares_identity_configuration_and_class)
 	other = one;
 	other.config_name[0] = 'y';
 	cr_expect_not(feed_peer_equal(&one, &other));
+	other = one;
+	other.key.known = true;
+	cr_expect_not(feed_peer_equal(&one, &other));
+	one.key.known = true;
+	cr_expect(feed_peer_equal(&one, &other));
+	other.key.sha256[31] = 1;
+	cr_expect_not(feed_peer_equal(&one, &other));
 }
 
 Test(vici_peers, an_ike_sa_down_before_a_reconnect_reports_no_reboot)

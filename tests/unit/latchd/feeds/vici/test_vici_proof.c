@@ -137,6 +137,47 @@ Test(vici_proof, a_connection_that_is_not_loaded_is_no_proof)
 	cr_expect_eq(vici_remote_proof(&remote, "c"), VICI_PROOF);
 }
 
+static enum vici_proof proof_of(const char *remote_id, const char *text)
+{
+	struct vici_remote remote = {
+		.id = (char *)remote_id, .names = vici_names_of(remote_id), .listed = true};
+
+	return vici_remote_proof(&remote, text);
+}
+
+/* charon prints a key id, and a host name, as their bytes. Only a pattern shows the type. */
+Test(vici_proof, a_pattern_of_host_names_proves_a_host_name)
+{
+	cr_expect_eq(proof_of("*.example", "c.example"), VICI_PROOF_OF_HOST);
+	cr_expect_eq(proof_of("*.example", "a.b.example"), VICI_PROOF_OF_HOST);
+	cr_expect_eq(proof_of("c.example", "c.example"), VICI_PROOF);
+	cr_expect_eq(proof_of("*@c.example", "x@c.example"), VICI_PROOF);
+	cr_expect_eq(proof_of("*.x@c.example", "y.x@c.example"), VICI_PROOF);
+	cr_expect_eq(proof_of("*", "c.example"), VICI_PROOF);
+	cr_expect_eq(proof_of("*example", "c.example"), VICI_PROOF);
+	cr_expect_eq(proof_of("10.9.0.0/24", "10.9.0.2"), VICI_PROOF);
+	cr_expect_eq(proof_of("O=x, CN=*.example", "O=x, CN=c.example"), VICI_PROOF_OF_DN);
+	cr_expect_eq(proof_of("*.example", "c.example.org"), VICI_UNPROVEN_CHANGED);
+	cr_expect_eq(proof_of("%any", "c.example"), VICI_UNPROVEN_ANY);
+	cr_expect(vici_is_proof(VICI_PROOF_OF_HOST));
+	cr_expect(vici_proof_is_decided(VICI_PROOF_OF_HOST));
+}
+
+/* An identity by EAP is another one. */
+Test(vici_proof, only_the_ike_identity_is_proven_to_be_a_host_name)
+{
+	struct vici_ike_sa ike_sa = {.config_name = {"roads", 5}};
+	struct feed_peer peer = {.auth = FEED_AUTH_PUBKEY};
+
+	cr_expect(vici_identity_is_host(&ike_sa, &peer, VICI_PROOF_OF_HOST));
+	cr_expect_not(vici_identity_is_host(&ike_sa, &peer, VICI_PROOF));
+	peer.auth = FEED_AUTH_EAP;
+	cr_expect_not(vici_identity_is_host(&ike_sa, &peer, VICI_PROOF_OF_HOST));
+	peer.auth = FEED_AUTH_PUBKEY;
+	ike_sa.remote_xauth_id = (struct vici_text){"c", 1};
+	cr_expect_not(vici_identity_is_host(&ike_sa, &peer, VICI_PROOF_OF_HOST));
+}
+
 static const char *ike_sa_unproven(const char *text, enum feed_auth auth, const char *unambiguous,
 				   const char *eap)
 {

@@ -20,7 +20,8 @@ static struct vici_memory *memory(void)
 /* The peer has as many IKE_SAs as its share allows. */
 static void fill_share(enum vici_proof proof)
 {
-	struct vici_decision decision = {proof, FEED_AUTH_PUBKEY, 0, 0};
+	struct vici_decision decision = {
+		.proof = proof, .class = FEED_AUTH_PUBKEY, .connection = 0, .peer = 0};
 	uint32_t id;
 
 	decision.connection = keyed_hash(&memory()->key, "x509", 4);

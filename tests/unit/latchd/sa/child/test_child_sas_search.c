@@ -439,7 +439,7 @@ static uint64_t work_of_a_recount(uint32_t peers)
 		cr_expect_leq(groups->work - turn, SA_GROUP_RIVALS_TURN + LAST_COMPARISON);
 	}
 	cr_expect_eq(contested_groups(), 0);
-	cr_expect_leq(groups->work - before, 8 * (uint64_t)peers * peers);
+	cr_expect_leq(groups->work - before, 12 * (uint64_t)peers * peers);
 	return groups->work - before;
 }
 

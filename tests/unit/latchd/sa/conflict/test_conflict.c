@@ -116,6 +116,65 @@ Test(conflict, another_reqid_or_unique_id_does_not_conflict)
 	expect_no_conflict(&m);
 }
 
+/* The administrator renews it, and the peer is the same. */
+Test(conflict, another_key_of_this_host_does_not_conflict)
+{
+	struct latch_own_key own;
+	struct meeting m = prepare();
+	__u32 params;
+
+	m.other.local_key.known = true;
+	m.other.local_key.sha256[31] = 7;
+	expect_no_conflict(&m);
+	params = in_params(&m.other);
+	cr_expect_eq(params, in_params(&c));
+	cr_assert_eq(bpf_map_lookup_elem(maps.own_keys, &params, &own), 0);
+	cr_expect_eq(own.key[31], 7);
+}
+
+static __u8 own_key_of(const struct feed_child *child)
+{
+	struct latch_own_key own = {{0}};
+	__u32 params = in_params(child);
+
+	cr_assert_eq(bpf_map_lookup_elem(maps.own_keys, &params, &own), 0);
+	return own.key[31];
+}
+
+/* While an IKE_SA replaces another one both are listed, in any order. */
+Test(conflict, the_newest_sa_has_the_key_of_this_host_that_counts)
+{
+	struct meeting m = prepare();
+
+	c.child_unique_id = 70;
+	c.local_key.known = true;
+	c.local_key.sha256[31] = 5;
+	up(&charon, &c);
+	cr_expect_eq(own_key_of(&c), 5);
+	m.other.child_unique_id = 80;
+	m.other.local_key.known = true;
+	m.other.local_key.sha256[31] = 7;
+	expect_no_conflict(&m);
+	cr_expect_eq(own_key_of(&c), 7);
+	up(&charon, &c);
+	cr_expect_eq(own_key_of(&c), 7, "an older one");
+	down(&charon, &m.other);
+	up(&charon, &c);
+	cr_expect_eq(own_key_of(&c), 5, "the newest one has ended");
+}
+
+/* An entry of former params with this index must not stay. */
+Test(conflict, an_unknown_key_of_this_host_replaces_the_former_one)
+{
+	struct latch_own_key own = {{7}};
+	struct meeting m = prepare();
+	__u32 params = in_params(&c);
+
+	cr_assert_eq(bpf_map_update_elem(maps.own_keys, &params, &own, BPF_ANY), 0);
+	expect_no_conflict(&m);
+	cr_expect_eq(bpf_map_lookup_elem(maps.own_keys, &params, &own), -ENOENT);
+}
+
 /* The other CHILD_SA has only this difference. */
 #define CONFLICT(name, difference)                                                                 \
 	Test(conflict, name)                                                                       \
@@ -128,6 +187,7 @@ Test(conflict, another_reqid_or_unique_id_does_not_conflict)
 
 CONFLICT(R_2_1_R_2_3_10_an_sa_of_another_peer_conflicts, strcpy(m.other.peer_id, "d.example"))
 CONFLICT(another_authentication_class_conflicts, m.other.peer_auth = FEED_AUTH_PSK)
+CONFLICT(S33_another_key_of_the_peer_conflicts, m.other.peer_key.known = true)
 CONFLICT(another_configuration_conflicts, strcpy(m.other.config_name, "another"))
 CONFLICT(R_2_1_another_local_identity_conflicts, strcpy(m.other.local_id, "w2.example"))
 CONFLICT(R_2_1_S12_another_mode_conflicts,

@@ -162,6 +162,38 @@ Test(ike_sas, R_2_16_an_sa_keeps_its_authentication_class_over_a_restart_of_latc
 	cr_expect_eq(latch_state_of(&flow), LATCH_STATE_ESTABLISHED);
 }
 
+/* As the class: a latchd without its decisions reads the key that is loaded now. */
+Test(ike_sas, R_2_16_an_ike_sa_keeps_the_key_of_its_peer_over_a_restart_of_latchd)
+{
+	struct feed_child next = child_by(FEED_AUTH_PUBKEY, 1, 2), now;
+	struct feed_peer peer = peer_by(FEED_AUTH_PUBKEY, 1);
+	struct latch_flow flow;
+
+	old = child_by(FEED_AUTH_PUBKEY, 1, 1);
+	old.peer_key = peer.key = (struct feed_key){.known = true, .sha256 = {1}};
+	peer.just_authenticated = true;
+	sink->peer_up(sink->context, &charon, &peer);
+	install_and_report(&charon, &old);
+	flow = latch_at(1000, ns.cookie, in_params(&old));
+	restart_latchd();
+	attach(&charon, &ns);
+	peer.just_authenticated = false;
+	peer.key.sha256[0] = 2;
+	now = old;
+	now.peer_key = next.peer_key = peer.key;
+	sink->snapshot_begin(sink->context, &charon);
+	sink->peer_up(sink->context, &charon, &peer);
+	up(&charon, &now);
+	sink->snapshot_end(sink->context, &charon);
+	install_and_report(&charon, &next);
+	cr_expect_eq(in_params(&next), in_params(&old));
+	cr_expect_eq(latch_state_of(&flow), LATCH_STATE_ESTABLISHED);
+	seen.reasons = LATCH_REASONS_STICKY;
+	sink->peer_down(sink->context, &charon, &peer, FEED_DOWN_PEER_DEAD);
+	settle();
+	cr_expect_eq(latch_state_of(&flow), LATCH_STATE_BROKEN, "its peer is dead");
+}
+
 /* A pinned SA does not change an IKE_SA with a known set-up: the IKE_SA may have adopted the child.
  */
 Test(ike_sas, an_adopted_child_sa_does_not_change_the_class_of_the_adopting_ike_sa)

@@ -30,6 +30,41 @@ Test(peer_death, R_2_19_a_rebooted_peer_breaks_only_its_own_latches)
 	expect_reasons(&to_d, 0);
 }
 
+static struct feed_peer with_key(const char *id, uint32_t ike_unique_id, uint8_t key)
+{
+	struct feed_peer peer = peer_of(id, ike_unique_id);
+
+	peer.key.known = true;
+	peer.key.sha256[0] = key;
+	return peer;
+}
+
+/* C has two keys one after the other: IKE_SA 1 has the first one, IKE_SA 3 the second. */
+Test(peer_death, R_2_19_a_dead_peer_breaks_the_latches_of_its_own_key)
+{
+	struct feed_peer first = with_key("c.example", 1, 1), second = with_key("c.example", 3, 2);
+	struct feed_child other = child_at("c.example", 4, 3);
+	struct latch_flow to_other;
+
+	c = child_at("c.example", 2, 1);
+	c.ike_unique_id = 1;
+	c.peer_key = first.key;
+	other.ike_unique_id = 3;
+	other.peer_key = second.key;
+	sink->peer_up(sink->context, &charon, &first);
+	install_and_report(&charon, &c);
+	sink->peer_up(sink->context, &charon, &second);
+	install_and_report(&charon, &other);
+	cr_assert_neq(in_params(&c), in_params(&other));
+	to_c = latch_to(2, 1000, in_params(&c), 0);
+	to_other = latch_to(4, 1003, in_params(&other), 0);
+	seen.reasons = LATCH_REASONS_STICKY;
+	sink->peer_down(sink->context, &charon, &second, FEED_DOWN_ORDERLY);
+	sink->peer_down(sink->context, &charon, &first, FEED_DOWN_PEER_DEAD);
+	expect_reasons(&to_c, LATCH_REASON_PEER_DEAD);
+	expect_reasons(&to_other, 0);
+}
+
 Test(peer_death, R_2_19_a_latch_broken_by_a_dead_peer_never_heals)
 {
 	two_peers();
