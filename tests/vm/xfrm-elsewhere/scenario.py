@@ -10,7 +10,7 @@ Route-based IPsec with the SAs in another network namespace than the socket.
           |
     netns x           SAs = 10.7.0.1 ---- veth ---- 10.7.0.2 = 10.8.0.2 netns d
 
-The module of the interfaces may be loaded after the programs:
+The kernel loads the module of the interfaces after the programs are attached:
 
     1. own0, with its SAs in w: a connection to c is latched to params 7, and its stream arrives
     2. w's route leads to far0: w drops the stream as plaintext, and d decrypts nothing
@@ -18,6 +18,7 @@ The module of the interfaces may be loaded after the programs:
     4. any other connection over far0 is established with d, not latched at w, and counted
     5. w's route leads to own0 again: the stream of the latched connection continues
 """
+import os
 import re
 import sys
 
@@ -45,6 +46,11 @@ X, D = Host("x", "10.7.0.1", "fd07::1"), Host("d", "10.7.0.2", "fd07::2")
 X.peer, D.peer = D, X
 HERE, THERE = "10.8.0.1", "10.8.0.2"
 KIND = (sys.argv[2:] or ["xfrm"])[0]
+MODULE = {"xfrm": "xfrm_interface", "vti": "ip_vti", "vti6": "ip6_vti"}[KIND]
+
+
+def module_is_loaded():
+    return os.path.exists(f"/sys/module/{MODULE}")
 
 
 def outer(host):
@@ -157,8 +163,11 @@ for each in (W, C, X, D):
 for each, address in ((W, HERE), (C, THERE), (D, THERE)):
     each.ip(f"addr add {address}/32 dev lo")
 watch(W, C, D)
+run(f"modprobe -r {MODULE}")
 attach_with(RULES)
 define(7, 2)
+expect(not module_is_loaded(), f"{MODULE} is not loaded when the programs are attached")
 start()
+expect(module_is_loaded(), "the interfaces have loaded it")
 check()
 conforms("R-2-4", "nothing of a latched connection left by an interface with SAs in another namespace")
