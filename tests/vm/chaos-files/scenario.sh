@@ -91,6 +91,7 @@ start_latchd
 need_progress c-7001 "with pins of maps that were removed while no latchd ran"
 need_latch w 7001 established
 ! logged_more_than 'identity table damaged' 0 || fail "the identity table was lost with its pin"
+! logged_more_than 'created, empty' 0 || fail "a map was lost with its pin: $(grep -m 1 'created, empty' "$LATCHD_LOG")"
 
 umount $BPFFS
 need 30 "latchd reports that the programs are gone" \
