@@ -10,6 +10,7 @@ import struct
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
 from leaks.packet import AH, ESP, EXTENSIONS, FRAGMENT, ICMP, IPIP, IPV6, PROTOCOLS, Packet, read_upper
+from leaks.rundir import SPI
 
 HEADER = 8  # SPI and sequence number
 BLOCK = 16
@@ -59,23 +60,22 @@ def addresses(words):
     return tuple(ipaddress.ip_address(words[at].partition("/")[0]).packed for at in (2, 4))
 
 
-def sa_of(line):
-    """(protocol, SPI, SA) of a line of ip -o xfrm. The SA is None without keys, and of AH."""
-    kind = spi = mode = cipher = key = ends = None
+def sa_of(line, spi):
+    """The SA of a line of ip -o xfrm, or None without keys."""
+    mode = cipher = key = ends = None
     icv = 0
     for words in map(str.split, line.split("\\")):
-        if words[:1] == ["proto"] and words[2:3] == ["spi"]:
-            kind, spi, mode = words[1], int(words[3], 16), words[-1]
+        if words[:1] == ["proto"]:
+            mode = words[-1]
         elif words[:1] == ["aead"]:
-            cipher, key, icv = words[1], key_octets(words[2]), int(words[3]) // 8
+            cipher, key, icv = words[1], key_octets(words[2]), int(words[-1]) // 8
         elif words[:1] == ["enc"]:
             cipher, key = words[1], key_octets((words + ["0x"])[2])
         elif words[:1] == ["auth-trunc"]:
             icv = int(words[-1]) // 8
         elif words[:2] == ["sel", "src"] and mode == "beet":
             ends = addresses(words)
-    keyed = kind == "esp" and key is not None
-    return kind, spi, SA(spi, mode, cipher, key, icv, ends) if keyed else None
+    return SA(spi, mode, cipher, key, icv, ends) if key is not None else None
 
 
 class Keys:
@@ -89,14 +89,18 @@ class Keys:
                 self.add(host, line)
 
     def add(self, host, line):
+        found = SPI.search(line)
+        if not found:
+            return
+        kind, spi = found[1], int(found[2], 16)
         try:
-            kind, spi, sa = sa_of(line)
+            sa = sa_of(line, spi) if kind == "esp" else None
         except (ValueError, IndexError):
-            return  # the last line of a monitor may be torn
+            sa = None  # the last line of a monitor may be torn
         if sa:
             self.sas.setdefault(spi, {})[sa] = None
             self.hosts.setdefault((spi, sa.key), set()).add(host)
-        elif kind:
+        else:
             self.keyless.setdefault((kind, spi), set()).add(host)
 
     def of(self, spi):
