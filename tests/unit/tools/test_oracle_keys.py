@@ -112,6 +112,12 @@ class KeysTest(OracleCase):
         leak, = self.expect(["readable"])
         self.assertEqual((leak["where"], leak["text"]), ("d", "W-TO-C 01"))
 
+    def test_a_text_in_the_first_fragment_of_esp_is_readable_once(self):
+        body = SA(SPI_WD).transport(udp(b"W-TO-C 01" * 14, W4, D4, (1, 2)))[20:]
+        self.sends(ip(ESP, body[:96], W4, D4, ident=7, place=0x2000))
+        leak, = self.expect(["readable"])
+        self.assertEqual(leak["packets"], 1)
+
     def test_a_text_of_another_flow_within_a_flow_to_its_peer_is_readable(self):
         self.own_flow_of_d()
         self.sends(SA(SPI_WD).transport(tcp(ACK, b"W-TO-C 01", ports=(9, 9))))
@@ -153,7 +159,7 @@ class KeysTest(OracleCase):
             with self.subTest(kind):
                 self.setUp()
                 sa = self.installed("w", "d", sa=SA(SPI_STRAY, kind))
-                body = sa.transport(to_client(PSH | ACK, b"secret" * 20))[20:]
+                body = sa.transport(to_client(PSH | ACK, b"W-TO-C 01" * 14))[20:]
                 self.sends(ip(ESP, body[:90], ident=7, place=0x2000))
                 self.sends(ip(ESP, body[90:], ident=7, place=11))
                 leak, = self.expect(["readable"])
@@ -275,8 +281,9 @@ class KeysTest(OracleCase):
 
     def test_esp_for_the_true_peer_within_esp_of_another_host_is_no_leak(self):
         self.own_flow_of_d()
-        for data in (b"secret", b"W-TO-C 01"):
-            packet = to_client(PSH | ACK, data)
+        self.run_dir.ah_sas = {"w": [SPI_STRAY], "d": [SPI_STRAY]}
+        for packet in (SECRET, to_client(PSH | ACK, b"W-TO-C 01"),
+                       ip(AH, ah_header(TCP, SPI_STRAY) + tcp_body(ACK, b"secret"))):
             self.sends(SA(SPI_WD).tunnel(SA(SPI_WC).transport(packet), W4, D4))
             self.sends(SA(SPI_WC).tunnel(SA(SPI_WD).transport(packet), W4, C4))
         self.expect()

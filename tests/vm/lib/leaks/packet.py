@@ -15,15 +15,15 @@ EXTENSIONS = (HOP_BY_HOP, ROUTING, DESTINATION, MOBILITY)
 
 class Packet:
     """The innermost packet. It has a protection if it is inside ESP or AH (esp, ah), with its SPI;
-    of ESP nothing else is seen, and esp has it from its SPI on, without its end if it is cut. A later
-    fragment has no ports, and the payload is all of it."""
+    of ESP nothing else is seen, and esp has it from its SPI on, without its end if it is cut. Its
+    readers are the hosts with its keys. A later fragment has no ports, and the payload is all of it."""
 
     def __init__(self, time, data):
         self.time, self.data = time, data
         self.source = self.target = self.protocol = None
         self.protection = self.spi = self.ports = None
         self.fragment, self.offset = None, 0
-        self.esp, self.cut = b"", False
+        self.esp, self.cut, self.readers = b"", False, None
         self.flags, self.sequence, self.payload, self.payload_size = 0, 0, b"", 0
 
     @property

@@ -24,42 +24,39 @@ class Readable:
     def __init__(self, run, flows, findings):
         self.flows, self.findings = flows, findings
         self.keys = Keys({host: run.lines("xfrm-%s.monitor" % host) for host in run.macs})
-        self.doubtful, self.noted, self.closed = {}, {}, {}
+        self.doubtful, self.fragments, self.found, self.closed = {}, {}, [], {}
 
     # ---- while the captures are read
 
     def note(self, host, where, packet):
         """The host sent a packet."""
         sa = sa_of(packet)
-        if sa[0] and self.keys.knows(*sa):
-            if (host, sa) not in self.doubtful:
-                self.doubtful[host, sa] = self.is_doubtful(host, sa)
-            if self.doubtful[host, sa]:
-                self.noted.setdefault((host, where), []).append(packet)
+        if not sa[0] or not self.keys.knows(*sa):
+            return
+        if (host, sa) not in self.doubtful:
+            self.doubtful[host, sa] = self.is_doubtful(host, sa)
+        if self.doubtful[host, sa]:
+            self.open(host, packet, self.fragments.setdefault((host, where), Fragments()))
 
     def is_doubtful(self, host, sa):
         return any(is_leak(flow, readers) for readers in self.keys.readers(*sa)
                    for flow in self.flows.of(host))
 
-    # ---- when all of them are read
-
-    def check(self):
-        for (host, _), packets in self.noted.items():
-            fragments = Fragments()
-            for packet in packets:
-                for inner, readers in self.innermost(host, packet):
-                    inner.readers = readers
-                    if not fragments.takes(inner):
-                        self.check_packet(host, inner, inner)
-            for inner, first in fragments.pairs():
-                self.check_packet(host, inner, first)
-        self.report_closed()
+    def open(self, host, packet, fragments):
+        found = self.innermost(host, packet)
+        if len(found) > 1:
+            # One packet, and several guesses: the right one is of a flow, or none is.
+            found = [inner for inner in found if self.flows.owner(host, inner, inner)] or found[:1]
+        for inner in found:
+            if not fragments.takes(inner):
+                self.check_packet(host, inner, inner)
 
     def innermost(self, host, packet, readers=None):
-        """(packet, hosts that can read it), of each packet that may be inside."""
+        """Each packet that may be inside, with its readers: the hosts that have the keys."""
         kind, spi = sa_of(packet)
         if not packet.esp:
-            return [(packet, readers or self.keys.holders(kind, spi))]
+            packet.readers = self.keys.holders(kind, spi) if readers is None else readers
+            return [packet]
         inside = [(inner, self.keys.holders(kind, spi, sa)) for sa in self.keys.of(spi)
                   if sa.cipher in CIPHERS for inner in opened(packet, sa)]
         if not inside:
@@ -71,7 +68,7 @@ class Readable:
     def check_packet(self, host, packet, first):
         flow = self.flows.owner(host, packet, first)
         if flow and is_leak(flow, packet.readers):
-            self.report(flow, packet.readers - {host}, self.findings.packet, packet)
+            self.found.append((self.findings.packet, flow, packet.readers - {host}, packet))
         else:
             self.check_text(packet, packet.readers - {host})
 
@@ -79,15 +76,8 @@ class Readable:
         for text, (_, carriers) in self.flows.texts.items():
             if others and text in packet.data and \
                     not any(flow.is_end(other) for flow in carriers for other in others):
-                self.report(carriers[0], others, self.findings.text, packet, text)
+                self.found.append((self.findings.text, carriers[0], others, packet, text))
                 return
-
-    def report(self, flow, others, add, *found):
-        """A packet that a kernel decrypted is a finding of its own."""
-        if not self.findings.has("decrypted", flow):
-            add("readable", flow, ", ".join(sorted(others)), *found)
-
-    # ---- what was not opened
 
     def note_closed(self, host, spi):
         unknown = [sa.cipher for sa in self.keys.of(spi) if sa.cipher not in CIPHERS]
@@ -101,6 +91,14 @@ class Readable:
             return
         self.closed.setdefault(why, host)
 
-    def report_closed(self):
-        for why, host in self.closed.items():
-            self.findings.blind.append("%s sent %s" % (host, why))
+    # ---- when all of them are read
+
+    def check(self):
+        for (host, _), fragments in self.fragments.items():
+            for packet, first in fragments.pairs():
+                self.check_packet(host, packet, first)
+        for add, flow, others, *what in self.found:
+            # What a kernel decrypted is a finding already.
+            if not self.findings.has("decrypted", flow):
+                add("readable", flow, ", ".join(sorted(others)), *what)
+        self.findings.blind += ["%s sent %s" % (host, why) for why, host in self.closed.items()]
