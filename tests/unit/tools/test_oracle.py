@@ -8,7 +8,7 @@ import sys
 import tap
 from made_up_esp import SA
 from made_up_packets import (ACK, AH, C4, C6, C_PORT, DESTINATION, ESP, ETHER, FIN, FRAGMENT,
-                             HOP_BY_HOP, ICMP, LOOPBACK, NONE, PSH, ROUTING, RST, SPI_CW, SPI_STRAY,
+                             HOP_BY_HOP, ICMP, LOOPBACK, NONE, PSH, ROUTING, RST, SPI_STRAY,
                              SPI_WC, SPI_WD, TCP, UDP, W4, W6, W_PORT, ah_header, esp, esp_in_udp,
                              extension, fragment_header, ike, ip, keepalive, sctp, tagged, tcp,
                              tcp_body, to_client, to_server, udp, udp_body)

@@ -24,7 +24,7 @@ class Readable:
     def __init__(self, run, flows, findings):
         self.flows, self.findings = flows, findings
         self.keys = Keys({host: run.lines("xfrm-%s.monitor" % host) for host in run.macs})
-        self.doubtful, self.fragments, self.found, self.closed = {}, {}, [], {}
+        self.unshared, self.fragments, self.found, self.closed = {}, {}, [], {}
 
     # ---- while the captures are read
 
@@ -33,12 +33,12 @@ class Readable:
         sa = sa_of(packet)
         if not sa[0] or not self.keys.knows(*sa):
             return
-        if (host, sa) not in self.doubtful:
-            self.doubtful[host, sa] = self.is_doubtful(host, sa)
-        if self.doubtful[host, sa]:
+        if (host, sa) not in self.unshared:
+            self.unshared[host, sa] = self.is_unshared(host, sa)
+        if self.unshared[host, sa]:
             self.open(host, packet, self.fragments.setdefault((host, where), Fragments()))
 
-    def is_doubtful(self, host, sa):
+    def is_unshared(self, host, sa):
         return any(is_leak(flow, readers) for readers in self.keys.readers(*sa)
                    for flow in self.flows.of(host))
 
