@@ -346,6 +346,15 @@ class KeysTest(OracleCase):
                     self.sends(ip(ESP, struct.pack("!II", sa.spi, 1) + b"\x5a" * size))
                 self.expect(blind=["w sent ESP under SPI 0xc00000ff, which its keys do not open"])
 
+    def test_another_padding_than_that_of_the_standard_shows_that_the_keys_do_not_open_esp(self):
+        sa = self.installed("w", "d", sa=SA(SPI_STRAY, "null"))
+        text = tcp_body(PSH | ACK, b"secret")
+        for padding in (b"\1\2\3", b"\1\2\4"):
+            trailer = padding + bytes((len(padding), TCP)) + b"\x5a" * 16
+            self.sends(ip(ESP, struct.pack("!II", sa.spi, 1) + text + trailer))
+        leak, = self.expect(["readable"], ["w sent ESP under SPI 0xc00000ff, which its keys do not open"])
+        self.assertEqual(leak["packets"], 1)
+
     def test_a_monitor_that_ends_within_a_line_is_read_up_to_there(self):
         line = SA(SPI_WD).line()
         for end in range(len(line)):

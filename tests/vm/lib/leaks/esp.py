@@ -94,7 +94,7 @@ class Keys:
             return
         kind, spi = found[1], int(found[2], 16)
         try:
-            sa = sa_of(line, spi) if kind == "esp" else None
+            sa = sa_of(line, spi)
         except (ValueError, IndexError):
             sa = None  # the last line of a monitor may be torn
         if sa:
