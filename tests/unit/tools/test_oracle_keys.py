@@ -294,6 +294,14 @@ class KeysTest(OracleCase):
         self.run_dir.on_decryption("d", SECRET)
         self.expect(["decrypted"])
 
+    def test_another_flow_that_the_other_kernel_decrypted_covers_no_leak(self):
+        self.run_dir.flows.append(("w-9", "w", "c", W4, 9, C4, 9, "-", "-", "tcp"))
+        self.run_dir.sent["w-9"], self.run_dir.received["w-9"] = b"", b""
+        self.run_dir.on_decryption("w", tcp(ACK, b"", C4, W4, (9, 9)))
+        self.run_dir.on_decryption("d", tcp(ACK, b"", ports=(9, 9)))
+        self.sends(SA(SPI_WD).transport(SECRET))
+        self.expect(["decrypted", "readable"])
+
     def test_an_alias_of_a_flow_is_readable(self):
         self.run_dir.aliases = [("w-7000", W4, 7000, "10.8.1.2", C_PORT)]
         self.sends(SA(SPI_WD).transport(tcp(ACK, b"", W4, "10.8.1.2")))
