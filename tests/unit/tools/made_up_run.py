@@ -6,9 +6,12 @@ import os
 import struct
 import subprocess
 import sys
+import tempfile
+import unittest
 
-from made_up_packets import (ACK, C4, C_PORT, ETHER, LOOPBACK, MAC, PSH, SPI_CW, SPI_WC, SPI_WD,
-                             W4, W_PORT, cable, cooked, esp, nflog, to_client, to_server)
+from made_up_esp import SA
+from made_up_packets import (ACK, C4, C6, C_PORT, ETHER, LOOPBACK, MAC, PSH, SPI_CW, SPI_WC, SPI_WD,
+                             W4, W6, W_PORT, cable, cooked, esp, nflog, tcp, to_client, to_server)
 
 LIBRARY = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../vm/lib")
 ORACLE = os.path.join(LIBRARY, "oracle")
@@ -52,10 +55,11 @@ class Run:
         self.words = {}
         self.sas = {"w": [SPI_WC, SPI_CW, SPI_WD], "c": [SPI_WC, SPI_CW], "d": [SPI_WD]}
         self.ah_sas = {}
+        self.monitors = {}
         self.frames = {kind: {host: [] for host in HOSTS} for kind in LINKTYPE}
         for host in ("w", "c"):
-            self.on_wire(host, "w", esp())
-            self.on_wire(host, "c", esp(C4, W4, SPI_CW))
+            self.on_wire(host, "w", SA(SPI_WC).transport(to_client(PSH | ACK, SENT)))
+            self.on_wire(host, "c", SA(SPI_CW).transport(to_server(ACK)))
         self.on_decryption("c", to_client(PSH | ACK, SENT))
         self.on_decryption("w", to_server(ACK))
 
@@ -123,10 +127,9 @@ class Run:
         self.put("apps/%s.events" % tag, self.events.get(tag, events).encode())
 
     def put_monitor(self, host):
-        for kind, spis in (("esp", self.sas), ("ah", self.ah_sas)):
-            for spi in spis.get(host, ()):
-                line = "src 10.9.0.1 dst 10.9.0.2 \\\tproto %s spi 0x%08x reqid 1\\\n"
-                self.put_more("xfrm-%s.monitor" % host, (line % (kind, spi)).encode())
+        lines = [SA(spi).line() for spi in self.sas[host]]
+        lines += [SA(spi).line_without_keys("ah") for spi in self.ah_sas.get(host, ())]
+        self.put_more("xfrm-%s.monitor" % host, "".join(lines + self.monitors.get(host, [])).encode())
         self.put("xfrm-%s.words" % host, self.words.get(host, "").encode())
 
     def put_more(self, name, data):
@@ -156,6 +159,29 @@ class Run:
     def findings(self):
         self.put_all()
         return oracle.find_all(oracle.RunDirectory(self.path))
+
+
+class OracleCase(unittest.TestCase):
+    def setUp(self):
+        scratch = tempfile.TemporaryDirectory()
+        self.addCleanup(scratch.cleanup)
+        self.run_dir = Run(scratch.name)
+
+    def expect(self, kinds=(), blind=(), after_end=None):
+        found = self.run_dir.findings()
+        self.assertEqual([leak["kind"] for leak in found["leaks"]], list(kinds))
+        self.assertEqual(len(found["blind"]), len(blind), found["blind"])
+        for text, want in zip(found["blind"], blind):
+            self.assertIn(want, text)
+        self.assertEqual(found["after_end"], after_end or {})
+        return found["leaks"]
+
+    def over_ipv6(self):
+        self.run_dir.flows = [("c-7000", "c", "w", C6, C_PORT, W6, W_PORT, "-", "W-TO-C", "tcp"),
+                              ("w-7000", "w", "c", W6, W_PORT, C6, C_PORT, "W-TO-C", "-", "tcp")]
+        self.run_dir.frames["clear"] = {host: [] for host in HOSTS}
+        self.run_dir.on_decryption("c", tcp(PSH | ACK, SENT, W6, C6))
+        self.run_dir.on_decryption("w", tcp(ACK, b"", C6, W6, (C_PORT, W_PORT)))
 
 
 def inside_host(run, host):

@@ -93,7 +93,7 @@ SHELL_FORMAT = re.compile(r'"([^"\n]*\$[^"\n]*)"'), re.compile(r"\$(?:\w+|{[^}]*
 
 def says(scenario, words):
     """Whether the scenario can: word by word, by a format string, or by the oracle's findings."""
-    if re.match("leak: (clear|decrypted|foreign|injected|unpaired) at ", words):
+    if re.match("leak: (clear|decrypted|foreign|injected|readable|unpaired) at ", words):
         return True
     text = "".join(re.sub(r'"\n +f?"', "", text_of(path)) for path in files_of(scenario))
     return words in text or any(re.fullmatch(pattern, words) for pattern in

@@ -4,32 +4,18 @@
 import json
 import struct
 import sys
-import tempfile
-import unittest
 
 import tap
+from made_up_esp import SA
 from made_up_packets import (ACK, AH, C4, C6, C_PORT, DESTINATION, ESP, ETHER, FIN, FRAGMENT,
-                             HOP_BY_HOP, ICMP, LOOPBACK, NONE, PSH, ROUTING, RST, SPI_CW, SPI_STRAY,
+                             HOP_BY_HOP, ICMP, LOOPBACK, NONE, PSH, ROUTING, RST, SPI_STRAY,
                              SPI_WC, SPI_WD, TCP, UDP, W4, W6, W_PORT, ah_header, esp, esp_in_udp,
                              extension, fragment_header, ike, ip, keepalive, sctp, tagged, tcp,
                              tcp_body, to_client, to_server, udp, udp_body)
-from made_up_run import END, HOSTS, SENT, START, Run, inside_host
+from made_up_run import END, HOSTS, SENT, START, OracleCase, inside_host
 
-class OracleTest(unittest.TestCase):
-    def setUp(self):
-        scratch = tempfile.TemporaryDirectory()
-        self.addCleanup(scratch.cleanup)
-        self.run_dir = Run(scratch.name)
 
-    def expect(self, kinds=(), blind=(), after_end=None):
-        found = self.run_dir.findings()
-        self.assertEqual([leak["kind"] for leak in found["leaks"]], list(kinds))
-        self.assertEqual(len(found["blind"]), len(blind), found["blind"])
-        for text, want in zip(found["blind"], blind):
-            self.assertIn(want, text)
-        self.assertEqual(found["after_end"], after_end or {})
-        return found["leaks"]
-
+class OracleTest(OracleCase):
     def test_a_clean_run_has_no_finding(self):
         self.expect()
 
@@ -52,13 +38,6 @@ class OracleTest(unittest.TestCase):
     def test_a_segment_in_clear_without_payload_is_a_leak(self):
         self.run_dir.on_wire("w", "w", to_client(ACK))
         self.expect(["clear"])
-
-    def over_ipv6(self):
-        self.run_dir.flows = [("c-7000", "c", "w", C6, C_PORT, W6, W_PORT, "-", "W-TO-C", "tcp"),
-                              ("w-7000", "w", "c", W6, W_PORT, C6, C_PORT, "W-TO-C", "-", "tcp")]
-        self.run_dir.frames["clear"] = {host: [] for host in HOSTS}
-        self.run_dir.on_decryption("c", tcp(PSH | ACK, SENT, W6, C6))
-        self.run_dir.on_decryption("w", tcp(ACK, b"", C6, W6, (C_PORT, W_PORT)))
 
     def test_a_segment_in_clear_over_ipv6_is_a_leak(self):
         self.over_ipv6()
@@ -415,8 +394,8 @@ class OracleTest(unittest.TestCase):
         self.run_dir.on_wire("w", "w", esp_in_udp(spi=SPI_STRAY, ports=(4500, 61234)))
         self.expect(["unpaired"])
 
-    def test_esp_under_an_spi_that_the_peer_had_is_no_leak(self):
-        self.run_dir.on_wire("w", "w", esp(spi=SPI_WD))
+    def test_esp_under_an_spi_that_another_host_had_is_paired(self):
+        self.run_dir.on_wire("w", "w", SA(SPI_WD).transport(tcp(ACK, b"other", ports=(22, C_PORT))))
         self.expect()
 
     def test_stray_esp_of_a_host_without_a_flow_is_no_leak(self):
@@ -620,7 +599,8 @@ class OracleTest(unittest.TestCase):
 
     def test_a_host_that_was_not_watched_is_blind(self):
         self.run_dir.watched = ["w", "d"]
-        self.run_dir.sas["d"] += [SPI_WC]
+        self.run_dir.frames["wire"]["w"] = []
+        self.run_dir.on_wire("w", "w", SA(SPI_WD).transport(tcp(ACK, b"other", ports=(22, C_PORT))))
         self.expect(blind=["c-7000 (c to w): its host c was not watched"])
 
     def test_a_run_without_hosts_is_blind(self):

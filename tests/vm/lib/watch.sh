@@ -9,7 +9,7 @@
 #	clear-HOST.pcap    every packet that the host decrypted (it has a secpath), transport and
 #	                   tunnel mode, before any filter or socket
 #	sealed-HOST.pcap   every packet that the host is about to encrypt
-#	xfrm-HOST.monitor  the SAs of the host, from their first to their last
+#	xfrm-HOST.monitor  the SAs of the host with their keys, from their first to their last
 #	hosts              name, network namespace and MACs of each host
 #	captures           the names of all captures
 #	NAME.report        how many packets capture NAME has lost, written at its end

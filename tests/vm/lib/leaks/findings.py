@@ -36,6 +36,9 @@ class Findings:
         if len(found["text"]) < TEXT_MAX:
             found["text"] += printable(data)
 
+    def has(self, kind, flow):
+        return any(found[:2] == (kind, str(flow)) for found in self.leaks)
+
     def packet(self, kind, flow, where, packet):
         """A packet of a flow is where it must not be."""
         if is_after_end(flow, packet):

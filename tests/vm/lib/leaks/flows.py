@@ -96,6 +96,13 @@ class Flows:
         """The sender's end first: the sender leaks."""
         return self.matching(packet, self.outward) or self.matching(packet, self.inward)
 
+    def owner(self, host, packet, first):
+        """The host's flow of a packet that it sent; first: the packet itself or, of a later
+        fragment, its first fragment or None."""
+        if first:
+            return self.matching(first, self.outward, host)
+        return next((flow for flow in self.between(packet) if flow.host == host), None)
+
     def mirror(self, flow):
         """The flow's other end, as registered; a NAT may have changed the address."""
         for other in self.all:

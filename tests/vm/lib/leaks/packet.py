@@ -10,17 +10,20 @@ NAMES = {number: name for name, number in PROTOCOLS.items()}
 FIN, SYN, RST, ACK = 1, 2, 4, 16
 IPSEC_PORT = 4500
 HEADERS_MAX = 16
+EXTENSIONS = (HOP_BY_HOP, ROUTING, DESTINATION, MOBILITY)
 
 
 class Packet:
     """The innermost packet. It has a protection if it is inside ESP or AH (esp, ah), with its SPI;
-    of ESP nothing else is seen. A later fragment has no ports, and the payload is all of it."""
+    of ESP nothing else is seen, and esp has it from its SPI on, without its end if it is cut. Its
+    readers are the hosts with its keys. A later fragment has no ports, and the payload is all of it."""
 
     def __init__(self, time, data):
         self.time, self.data = time, data
         self.source = self.target = self.protocol = None
         self.protection = self.spi = self.ports = None
         self.fragment, self.offset = None, 0
+        self.esp, self.cut, self.readers = b"", False, None
         self.flags, self.sequence, self.payload, self.payload_size = 0, 0, b"", 0
 
     @property
@@ -45,6 +48,14 @@ def parse(time, data):
     except (struct.error, IndexError):
         pass
     return packet
+
+
+def read_upper(packet, protocol, body):
+    """The rest of a packet with known addresses, as far as its headers are whole."""
+    try:
+        upper(packet, protocol, body, len(body))
+    except (struct.error, IndexError):
+        pass
 
 
 def network(packet, data):
@@ -87,14 +98,21 @@ def protect(packet, kind, spi):
         packet.protection, packet.spi = kind, spi
 
 
+def note_esp(packet, body, size):
+    """A first fragment has no end, nor has a packet that is longer than what the capture keeps."""
+    packet.esp, packet.cut = body, bool(packet.fragment) or len(body) < size
+
+
 def upper(packet, protocol, body, size):
     """Follows the headers to the innermost one that is readable."""
     for _ in range(HEADERS_MAX):
         packet.protocol = protocol
         if packet.offset:
             packet.payload = body
+            if protocol == ESP:
+                note_esp(packet, body, size)
             return
-        if protocol in (HOP_BY_HOP, ROUTING, DESTINATION, MOBILITY):
+        if protocol in EXTENSIONS:
             protocol, skip = body[0], (body[1] + 1) * 8
         elif protocol == FRAGMENT:
             place, ident = struct.unpack_from("!HI", body, 2)
@@ -109,6 +127,7 @@ def upper(packet, protocol, body, size):
         body, size = body[skip:], size - skip
     if protocol == ESP:
         protect(packet, "esp", struct.unpack_from("!I", body)[0])
+        note_esp(packet, body, size)
     elif protocol in (IPIP, IPV6):
         network(packet, body)
     elif protocol in NAMES:
@@ -132,4 +151,5 @@ def esp_in_udp(packet):
     spi = packet.payload[:4]
     if len(packet.payload) >= 8 and spi != b"\0\0\0\0":
         protect(packet, "esp", struct.unpack("!I", spi)[0])
+        note_esp(packet, packet.payload, packet.payload_size)
         packet.ports, packet.payload, packet.payload_size = None, b"", 0

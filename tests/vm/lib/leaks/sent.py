@@ -14,8 +14,9 @@ def is_sent(frame):
 class Sent:
     """The packets that one host sent."""
 
-    def __init__(self, host, run, flows, findings):
+    def __init__(self, host, run, flows, findings, readable):
         self.host, self.run, self.flows, self.findings = host, run, flows, findings
+        self.readable = readable
         self.macs = run.macs[host]
         self.others = set().union(*(sas for other, sas in run.sas.items() if other != host))
         self.spis = {}
@@ -67,6 +68,7 @@ class Sent:
 
     def check_packet(self, packet, where, device, fragments):
         later = fragments.takes(packet)
+        self.readable.note(self.host, where, packet)
         if packet.protection:
             sa = (packet.protection, packet.spi)
             self.spis[sa] = self.spis.get(sa, 0) + 1
@@ -102,17 +104,11 @@ class Sent:
         for packet, first in fragments.pairs():
             if first and self.is_protected(first):
                 continue
-            flow = self.owner(packet, first)
+            flow = self.flows.owner(self.host, packet, first)
             if flow and self.is_out(flow, device):
                 self.findings.packet("clear", flow, where, packet)
             elif not flow:
                 self.check_text(packet, where, device)
-
-    def owner(self, packet, first):
-        if first:
-            return self.flows.matching(first, self.flows.outward, self.host)
-        between = self.flows.between(packet)
-        return next((flow for flow in between if flow.host == self.host), None)
 
     # ---- SAs
 
