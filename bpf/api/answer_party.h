@@ -77,7 +77,7 @@ static OWN_FRAME int local_of_latch(struct latch_party *to, const struct subject
 	__builtin_memcpy(to->id, local->id, sizeof(to->id));
 	if (own)
 		put_key(to, own->key);
-	if (own && !own_key_is(s->word.params, to->key))
+	if (own && !own_key_is(s->word.params, (const struct latch_own_key *)to->key))
 		return -ENODATA;
 	return latch_still_has(&s->flow, s->latch, s->id, s->word.params) ? (int)sizeof(*to)
 									  : -ENODATA;
@@ -127,7 +127,7 @@ static OWN_FRAME int binding_of_latch(struct latch_binding *to, const struct sub
 		return -ENODATA;
 	__builtin_memcpy(to->type, LATCH_BINDING_TYPE, sizeof(to->type));
 	__builtin_memcpy(to->lower, own->key, sizeof(to->lower));
-	if (!own_key_is(s->word.params, to->lower))
+	if (!own_key_is(s->word.params, (const struct latch_own_key *)to->lower))
 		return -ENODATA;
 	if (compare_keys(peer->key, to->lower) < 0) {
 		__builtin_memcpy(to->higher, to->lower, sizeof(to->higher));

@@ -14,17 +14,7 @@ static __always_inline struct latch_own_key *own_key_find(__u32 params)
 	return bpf_map_lookup_elem(&own_keys, &params);
 }
 
-/* Is this copy the key of these params? */
-static __always_inline int own_key_is(__u32 params, const __u8 *copy)
-{
-	struct latch_own_key *own = own_key_find(params);
-
-	if (!own)
-		return 0;
-	for (int i = 0; i < LATCH_KEY_SIZE; i++)
-		if (own->key[i] != copy[i])
-			return 0;
-	return 1;
-}
+/* Is this copy the key of these params? A global function: the verifier checks it only once. */
+int own_key_is(int params, const struct latch_own_key *copy);
 
 #endif

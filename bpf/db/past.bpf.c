@@ -31,7 +31,9 @@ static __always_inline int copy_keys(struct socket_past *past, const struct latc
 	past->auth = peer->auth;
 	past->key_kind = peer->key_kind;
 	past->own_key_kind =
-		own && own_key_is(index, past->own_key) ? LATCH_KEY_SPKI : LATCH_KEY_UNKNOWN;
+		own && own_key_is((int)index, (const struct latch_own_key *)past->own_key)
+			? LATCH_KEY_SPKI
+			: LATCH_KEY_UNKNOWN;
 	return 1;
 }
 

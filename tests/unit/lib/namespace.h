@@ -21,6 +21,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
@@ -87,6 +88,18 @@ static inline void namespace_start_as(struct namespace *ns, int kinds)
 static inline void namespace_start(struct namespace *ns)
 {
 	namespace_start_as(ns, CLONE_NEWNET);
+}
+
+/*
+ * A pass of latchd reads 1024 namespaces of local users, whichever program made them. A test that
+ * makes hundreds waits until no other one has some. Its lock ends with it and its children.
+ */
+static inline void namespace_wait_for_crowds(void)
+{
+	int fd = open("/tmp", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	cr_assert_geq(fd, 0, "/tmp: %s", strerror(errno));
+	cr_assert_eq(flock(fd, LOCK_EX), 0, "lock of /tmp: %s", strerror(errno));
 }
 
 /* Of a user without privileges, with that user as its root. */

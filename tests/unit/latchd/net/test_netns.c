@@ -294,6 +294,7 @@ static void start_crowd(size_t count)
 {
 	size_t i;
 
+	namespace_wait_for_crowds();
 	for (i = 0; i < count; i++)
 		namespace_start_foreign(&crowd[i]);
 }

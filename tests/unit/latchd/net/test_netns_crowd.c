@@ -90,6 +90,7 @@ Test(netns_crowd, two_thousand_namespaces_of_a_local_user_cost_a_round_less_than
 	unsigned int half, whole, round, longest = 0, i;
 	size_t found;
 
+	namespace_wait_for_crowds();
 	start_half(0);
 	half = pass_us();
 	start_half(HALF);

@@ -15,20 +15,10 @@
 #include <stdio.h>
 #include <sys/types.h>
 
-#include "common/keyed_hash.h"
 #include "latchd/feeds/feed.h"
-#include "latchd/feeds/vici/unproven_connections.h"
-#include "latchd/feeds/vici/decisions.h"
+#include "latchd/feeds/vici/decision_memory.h"
 
 #define VICI_DECISION_FILE_SPARE 4096 /* outdated lines before the file is written anew */
-
-/* The content of the file, in memory. */
-struct vici_memory { /* zeroed before first use */
-	struct keyed_hash_key key;
-	struct vici_decisions decisions;
-	struct vici_unproven_connections unproven_connections;
-	uint32_t unnoted; /* the highest number of an IKE_SA for which there was no room */
-};
 
 struct vici_decision_file { /* zeroed before first use; all functions do nothing without a path */
 	char path[FEED_PATH_MAX];

@@ -8,23 +8,7 @@
 #include "common/text.h"
 #include "latchd/feeds/vici/proof.h"
 
-/* ---- names */
-
-static uint64_t name_of_connection(const struct vici_finder *finder, struct vici_text config_name)
-{
-	return keyed_hash(&finder->memory.key, config_name.at, config_name.length);
-}
-
-/* A connection's name has no NUL, so different pairs have different bytes. */
-static uint64_t name_of_peer(const struct vici_finder *finder, const struct feed_peer *peer)
-{
-	char both[FEED_NAME_MAX + FEED_ID_MAX];
-	size_t config = strlen(peer->config_name) + 1, id = strlen(peer->id);
-
-	memcpy(both, peer->config_name, config);
-	memcpy(both + config, peer->id, id);
-	return keyed_hash(&finder->memory.key, both, config + id);
-}
+/* ---- the memory */
 
 void vici_finder_free(struct vici_finder *finder)
 {
@@ -314,8 +298,8 @@ static int find_new(struct vici_finder *finder, const struct vici_ike_sa *ike_sa
 {
 	struct vici_decision decision = {
 		.class = peer->auth,
-		.connection = name_of_connection(finder, ike_sa->config_name),
-		.peer = name_of_peer(finder, peer),
+		.connection = vici_name_of_connection(&finder->memory, ike_sa->config_name),
+		.peer = vici_name_of_peer(&finder->memory, peer),
 	};
 	int err = decide(finder, ike_sa, peer, &decision);
 
@@ -352,7 +336,7 @@ int vici_find_class(struct vici_finder *finder, const struct vici_ike_sa *ike_sa
 
 	/* charon never gives a number to two IKE_SAs, and an IKE_SA keeps its connection. */
 	if (!decision || decision->proof == VICI_UNPROVEN_UNNOTED ||
-	    decision->connection != name_of_connection(finder, ike_sa->config_name))
+	    decision->connection != vici_name_of_connection(&finder->memory, ike_sa->config_name))
 		return query_class(finder, ike_sa, class);
 	*class = decision->class;
 	return 0;
@@ -367,7 +351,7 @@ static void note_unreadable(struct vici_finder *finder, const struct vici_ike_sa
 {
 	struct vici_decision decision = {
 		.class = class,
-		.connection = name_of_connection(finder, ike_sa->config_name),
+		.connection = vici_name_of_connection(&finder->memory, ike_sa->config_name),
 	};
 	const struct vici_remote *remote;
 	char config_name[FEED_NAME_MAX];
@@ -451,8 +435,8 @@ static void refuse_until_event(struct vici_finder *finder, const struct vici_ike
 
 	if (!vici_peer_read(ike_sa, &peer))
 		return;
-	decision.connection = name_of_connection(finder, ike_sa->config_name);
-	decision.peer = name_of_peer(finder, &peer);
+	decision.connection = vici_name_of_connection(&finder->memory, ike_sa->config_name);
+	decision.peer = vici_name_of_peer(&finder->memory, &peer);
 	note_decision(finder, peer.ike_unique_id, &decision);
 }
 
@@ -481,7 +465,7 @@ void vici_note_listed(struct vici_finder *finder, const struct vici_ike_sa *ike_
 
 	if (decision ? is_unproven(ike_sa, decision) : continues)
 		vici_unproven_seen(&finder->memory.unproven_connections,
-				   name_of_connection(finder, ike_sa->config_name));
+				   vici_name_of_connection(&finder->memory, ike_sa->config_name));
 }
 
 bool vici_note_ended(struct vici_finder *finder, const struct vici_ike_sa *ike_sa)
@@ -489,7 +473,7 @@ bool vici_note_ended(struct vici_finder *finder, const struct vici_ike_sa *ike_s
 	/* A stated connection is not refused while unproven, so its end needs no list at once. */
 	return !vici_is_stated(&finder->statements, ike_sa->config_name) &&
 	       vici_unproven_await(&finder->memory.unproven_connections,
-				   name_of_connection(finder, ike_sa->config_name));
+				   vici_name_of_connection(&finder->memory, ike_sa->config_name));
 }
 
 /* charon changes the children of a connection for its existing IKE_SAs, too. */
