@@ -82,7 +82,10 @@ refused 1 "not broken by an administrator" heal "$id"
 requested break "$id" broken
 need_latch w 7000 broken
 before=$(counters w 7000)
-need 60 "W's TCP backs off" backs_off w 7000 3
+need 60 "W's TCP backs off" backs_off w 7000 2
+decrypted=$(decrypted_times c W-TO-C) || exit 1
+need 60 "W's TCP backs off further" backs_off w 7000 4
+[ "$(decrypted_times c W-TO-C)" = "$decrypted" ] || fail "C decrypted a segment while W's latch was broken"
 [ "$(counters w 7000)" = "$before" ] || fail "counters moved: $(counters w 7000)"
 ! app_failed w-7000 || fail "W's application got $(app_error w-7000)"
 refused 1 "already broken by an administrator" break "$id"
