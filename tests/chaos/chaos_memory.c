@@ -218,7 +218,6 @@ static bool step(unsigned long first, unsigned long last)
 		take_over();
 	empty_world();
 	stop_latchd();
-	must(!first || memory.failed, "allocation %lu did not happen", first);
 	must(!first || !went_on || __sanitizer_get_current_allocated_bytes() <= before,
 	     "allocation %lu: latchd leaves %zu bytes", first,
 	     __sanitizer_get_current_allocated_bytes() - before);
@@ -232,6 +231,28 @@ static unsigned long call_of(unsigned int number, unsigned long start, unsigned 
 
 	return number < STEPS_START ? 1 + number * start / STEPS_START
 				    : start + 1 + later * (all - start) / (STEPS - STEPS_START);
+}
+
+/*
+ * The step in which that one of all calls fails; true: latchd went on. Timers fire by real time: a
+ * step on a busy machine may make fewer calls than the one before, and is repeated with that
+ * number.
+ */
+static bool failing_step(unsigned int number, unsigned long *all)
+{
+	unsigned long first = 0;
+	unsigned int tries;
+	bool went_on;
+
+	for (tries = 0; tries < 3; tries++) {
+		first = call_of(number, calls_of_start, *all);
+		went_on = step(first, number % 3 ? first : first + SUSTAINED);
+		if (memory.failed)
+			return went_on;
+		*all = memory.calls;
+	}
+	must(false, "allocation %lu did not happen", first);
+	return false;
 }
 
 static void prepare(void)
@@ -253,18 +274,16 @@ static void finish(void)
 Test(memory, latchd_goes_on_or_ends_with_an_error_at_each_failed_allocation, .init = prepare,
      .fini = finish, .timeout = 3600)
 {
-	unsigned long all, first;
 	unsigned int number, went_on = 0;
+	unsigned long all;
 
 	/* Without a failure: warms up, and counts the calls. */
 	step(0, 0);
 	step(0, 0);
 	all = memory.calls;
 	cr_assert_gt(all, calls_of_start + STEPS);
-	for (number = 0; number < STEPS; number++) {
-		first = call_of(number, calls_of_start, all);
-		went_on += step(first, number % 3 ? first : first + SUSTAINED);
-	}
+	for (number = 0; number < STEPS; number++)
+		went_on += failing_step(number, &all);
 	fprintf(stderr,
 		"CHAOS: seed %" PRIu64 ": %u steps of %lu allocations (%lu at the start): %u went "
 		"on, %u ended with an error\n",
